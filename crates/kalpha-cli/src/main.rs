@@ -1,0 +1,2 @@
+//! The `kalpha` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Axes, units, rows and cells, metadata, noise, quantities, diagnostics and the primitives.

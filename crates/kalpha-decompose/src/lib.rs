@@ -1,0 +1,1 @@
+//! PCA, number of components, NMF, phases and the rare-phase guard.

@@ -1,0 +1,1 @@
+//! Runs the primitives: threads, cells, passes, cancellation.

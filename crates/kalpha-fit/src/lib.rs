@@ -1,0 +1,1 @@
+//! Fits of spectra: line families and integration windows.

@@ -1,0 +1,1 @@
+//! Numerical kernels: Gram matrices, eigenpairs, least squares, statistics, random numbers.

@@ -1,0 +1,1 @@
+//! Elements, X-ray lines, attenuation, detectors and forward models.

@@ -1,0 +1,1 @@
+//! Preprocessing: baselines and calibration.

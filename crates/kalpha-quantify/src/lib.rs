@@ -1,0 +1,1 @@
+//! From line intensities to compositions with error budgets.

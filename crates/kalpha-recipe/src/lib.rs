@@ -1,0 +1,1 @@
+//! The step registry, recipes, checks and provenance.
