@@ -1,0 +1,46 @@
+//! What a reader gives.
+
+use crate::{
+    diagnostic::Diagnostic,
+    metadata::Metadata,
+    rows::{Rows, RowsMeta},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Where a dataset comes from.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Source {
+    /// The path, or `demo:eds`.
+    pub path: String,
+    /// Name of the format.
+    pub format: String,
+    /// Version the file states, where it does.
+    pub version: Option<String>,
+    /// Bytes of the file.
+    pub bytes: Option<u64>,
+}
+
+/// Counts or intensities with axes and metadata. The values are raw and never change.
+#[derive(Clone)]
+pub struct Dataset {
+    /// The values, pixels x channels.
+    pub rows: Rows,
+    /// What the file says of the measurement, in the field's terms.
+    pub metadata: Metadata,
+    /// What the file says, verbatim.
+    pub vendor: serde_json::Value,
+    /// Rows that must not be used; `true` is masked.
+    pub mask: Option<Arc<[bool]>>,
+    /// Where it comes from.
+    pub source: Source,
+    /// What the reader noticed.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Dataset {
+    /// Shape, axes and noise of the rows.
+    pub fn meta(&self) -> &RowsMeta {
+        self.rows.meta()
+    }
+}
