@@ -1,1 +1,18 @@
 //! From line intensities to compositions with error budgets.
+//!
+//! - [`specimen`] decides what the specimen allows, and refuses the rest.
+//! - [`k_factors`] are given or computed, always with a sigma.
+//! - [`cliff_lorimer`] turns intensities into weight and atomic percent.
+//! - [`absorption`] corrects a thin film for its own absorption.
+//! - [`budget`] says where the uncertainty comes from.
+//! - [`interaction`] says how far a bulk spectrum reaches.
+
+pub mod absorption;
+pub mod budget;
+pub mod cliff_lorimer;
+mod error;
+pub mod interaction;
+pub mod k_factors;
+pub mod specimen;
+
+pub use error::{NotQuantified, QuantifyError, RefusalReason};
