@@ -147,11 +147,7 @@ mod tests {
             let ran = AtomicUsize::new(0);
             let error = engine.parallel(1_000_000, &|job| {
                 ran.fetch_add(1, Ordering::Relaxed);
-                if job < 10 {
-                    Ok(())
-                } else {
-                    Err(StepError::MissingInput { port: "x".into() })
-                }
+                if job < 10 { Ok(()) } else { Err(StepError::MissingInput { port: "x".into() }) }
             });
             assert!(error.is_err());
             assert!(ran.load(Ordering::Relaxed) < 1000);

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use kalpha_core::{
-    Artefact, Dataset, Diagnostic, InputMeta, Inputs, Outputs, Plan, PortMeta, Rows, StepError,
+    Artefact, Diagnostic, InputMeta, Inputs, Outputs, Plan, PortMeta, Rows, StepError,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -41,9 +41,9 @@ pub struct Session {
 
 impl Session {
     /// A session on raw `counts` whose content is named by `fingerprint`.
-    pub fn new(dataset: &Dataset, fingerprint: &str, seed: u64) -> Self {
+    pub fn new(counts: Rows, fingerprint: &str, seed: u64) -> Self {
         let mut session = Self { artefacts: BTreeMap::new(), known: HashMap::new(), seed };
-        session.insert("counts", fingerprint, Artefact::Rows(Rows::clone(&dataset.rows)));
+        session.insert("counts", fingerprint, Artefact::Rows(counts));
         session
     }
 

@@ -1,1 +1,3 @@
 //! Preprocessing: baselines and calibration.
+
+pub mod totals;

@@ -1,1 +1,17 @@
 //! The step registry, recipes, checks and provenance.
+//!
+//! A recipe is an ordered list of steps in TOML. [`Recipe::check`] plans all of it on metadata
+//! alone; [`run`] executes it and keeps what every step said.
+
+mod check;
+pub mod defaults;
+mod provenance;
+mod recipe;
+mod registry;
+mod run;
+
+pub use check::{CheckError, Checked};
+pub use provenance::{Provenance, fingerprint};
+pub use recipe::{Recipe, RecipeError, RecipeStep};
+pub use registry::{find, steps};
+pub use run::{RunError, RunResult, run};

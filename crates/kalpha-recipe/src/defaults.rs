@@ -1,0 +1,19 @@
+//! The recipe each modality runs without being told.
+
+use crate::recipe::Recipe;
+
+/// Names that `kalpha recipe new` knows.
+pub const NAMES: &[&str] = &["eds"];
+
+/// The default recipe called `name`.
+pub fn recipe(name: &str) -> Option<Recipe> {
+    match name {
+        "eds" => Some(eds()),
+        _ => None,
+    }
+}
+
+/// EDS spectra and spectrum images.
+pub fn eds() -> Recipe {
+    Recipe::new("eds")
+}

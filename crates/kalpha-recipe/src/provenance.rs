@@ -1,0 +1,90 @@
+//! What numbers come from.
+
+use crate::{recipe::Recipe, registry};
+use kalpha_core::{CellBuffer, CellGrid, Dataset, Metadata, RowsError, Source};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Everything needed to get the same numbers again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Schema of this document.
+    pub schema: String,
+    /// Version of kalpha.
+    pub kalpha: String,
+    /// Where the data come from.
+    pub source: Source,
+    /// SHA-256 of the values, their shape and their axes (see [`fingerprint`]).
+    pub fingerprint: String,
+    /// Metadata as used, after `--set`.
+    pub metadata: Metadata,
+    /// Step ids and revisions, in order.
+    pub steps: Vec<(String, u32)>,
+    /// Instruction set the kernels ran on: same bits are promised on one set only.
+    pub simd: String,
+}
+
+impl Provenance {
+    /// Schema name.
+    pub const SCHEMA: &'static str = "kalpha.provenance/1";
+
+    /// The provenance of a run.
+    pub fn new(dataset: &Dataset, fingerprint: &str, recipe: &Recipe) -> Self {
+        let metadata = recipe.metadata_over(&dataset.metadata);
+        Self {
+            schema: Self::SCHEMA.to_owned(),
+            kalpha: env!("CARGO_PKG_VERSION").to_owned(),
+            source: dataset.source.clone(),
+            fingerprint: fingerprint.to_owned(),
+            metadata: metadata.unwrap_or_else(|_| dataset.metadata.clone()),
+            steps: recipe
+                .step
+                .iter()
+                .map(|step| {
+                    let revision = registry::find(&step.id).map_or(0, |s| s.revision());
+                    (step.id.clone(), revision)
+                })
+                .collect(),
+            simd: simd().to_owned(),
+        }
+    }
+}
+
+/// SHA-256 of a dataset's shape, axes and non-zero values, whatever file they came from.
+///
+/// # Errors
+/// When rows cannot be read.
+pub fn fingerprint(dataset: &Dataset) -> Result<String, RowsError> {
+    let meta = dataset.meta();
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(&(&meta.navigation, &meta.signal)).unwrap_or_default());
+    if let Some(mask) = &dataset.mask {
+        hash.update(mask.iter().map(|masked| u8::from(*masked)).collect::<Vec<_>>());
+    }
+    let grid = CellGrid::new(meta.rows, meta.channels);
+    let (mut buffer, mut bytes) = (CellBuffer::default(), Vec::new());
+    for i in 0..grid.cells() {
+        bytes.clear();
+        dataset.rows.cell(grid.rows(i), &mut buffer)?.for_each_nonzero(|row, channel, x| {
+            bytes.extend_from_slice(&(row as u32).to_le_bytes());
+            bytes.extend_from_slice(&(channel as u32).to_le_bytes());
+            bytes.extend_from_slice(&x.to_le_bytes());
+        });
+        hash.update(&bytes);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The widest instruction set this machine offers.
+fn simd() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return "avx512";
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return "avx2";
+        }
+    }
+    "scalar"
+}
