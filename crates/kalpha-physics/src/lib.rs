@@ -1,1 +1,12 @@
 //! Elements, X-ray lines, attenuation, detectors and forward models.
+
+pub mod attenuation;
+pub mod bremsstrahlung;
+pub mod detector;
+pub mod elements;
+mod error;
+pub mod lines;
+pub mod pileup;
+pub mod profile;
+
+pub use error::PhysicsError;

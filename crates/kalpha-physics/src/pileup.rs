@@ -1,0 +1,206 @@
+//! Pile-up: two photons within one shaping time are counted as one of the summed energy.
+//!
+//! The expected pile-up spectrum is quadratic in the intensity,
+//! `P(E) = t * integral C(E') C(E - E') dE'`, with C the spectrum's content before resolution
+//! (lines as sticks, continuum as it is) and one scale t, the probability that a given pair of
+//! counts coincides. Content is convolved before the detector's resolution is applied, so
+//! electronic noise enters once: the square of a measured spectrum is too wide by the noise.
+//!
+//! In a map the pile-up of the sum is the sum of the pixels' pile-up, not the pile-up of the
+//! sum: phases that never share a pixel never pile up.
+//!
+//! Source: Statham (1977), X-Ray Spectrom. 6, 94, doi:10.1002/xrs.1300060210.
+
+use serde::{Deserialize, Serialize};
+
+use crate::profile::PeakShape;
+
+/// What a spectrum consists of before the detector's resolution.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Content {
+    /// Lines: energy in keV, counts.
+    pub lines: Vec<(f64, f64)>,
+    /// Continuum counts per channel; empty for none, otherwise one value per channel.
+    pub continuum: Vec<f64>,
+}
+
+/// Pairs of counts by summed energy, then the detector's peak shape: the pile-up spectrum for
+/// scale t = 1.
+///
+/// Two lines A and B give `2 A B` pairs, a line with itself `A²`. `energies` are equally spaced
+/// channel centres in keV. Complexity: quadratic in the number of channels with content.
+/// Returns counts per channel (zeros for fewer than two channels).
+pub fn pileup_spectrum(energies: &[f64], content: &Content, shape: &PeakShape) -> Vec<f64> {
+    let n = energies.len();
+    if n < 2 {
+        return vec![0.0; n];
+    }
+    let scale = (energies[n - 1] - energies[0]) / (n - 1) as f64;
+    let mut grid = Sticks::new(energies[0], scale, n);
+    for &(energy, counts) in &content.lines {
+        grid.deposit(energy, counts);
+    }
+    for (k, &counts) in content.continuum.iter().enumerate().take(n) {
+        // Below zero energy there is no photon, only the strobe peak.
+        if energies[k] > 0.0 {
+            grid.counts[k] += counts;
+        }
+    }
+    let filled: Vec<(f64, f64)> = (0..n)
+        .filter(|&k| grid.counts[k] != 0.0)
+        .map(|k| (energies[k], grid.counts[k]))
+        .collect();
+    let mut pairs = Sticks::new(energies[0], scale, n);
+    for (i, &(ei, ci)) in filled.iter().enumerate() {
+        for (j, &(ej, cj)) in filled.iter().enumerate().skip(i) {
+            let weight = if i == j { 1.0 } else { 2.0 };
+            if !pairs.deposit(ei + ej, weight * ci * cj) {
+                break;
+            }
+        }
+    }
+    pairs.blur(energies, shape)
+}
+
+/// The pile-up of one pixel: `scale * pileup_spectrum` of the pixel's own mean.
+///
+/// `content` must be expected counts, not the observed ones: the square of Poisson counts is
+/// biased by their variance.
+pub fn pixel_pileup(
+    energies: &[f64],
+    content: &Content,
+    shape: &PeakShape,
+    scale: f64,
+) -> Vec<f64> {
+    let mut out = pileup_spectrum(energies, content, shape);
+    out.iter_mut().for_each(|v| *v *= scale);
+    out
+}
+
+/// Sticks on a regular grid.
+struct Sticks {
+    offset: f64,
+    scale: f64,
+    counts: Vec<f64>,
+}
+
+impl Sticks {
+    fn new(offset: f64, scale: f64, n: usize) -> Self {
+        Self {
+            offset,
+            scale,
+            counts: vec![0.0; n],
+        }
+    }
+
+    /// Spreads a stick over three channels so that counts, mean and variance stay those of a
+    /// stick. Returns false above the axis.
+    fn deposit(&mut self, energy: f64, counts: f64) -> bool {
+        let position = (energy - self.offset) / self.scale;
+        let nearest = position.round();
+        if nearest + 1.0 >= self.counts.len() as f64 {
+            return false;
+        }
+        if nearest >= 1.0 {
+            let (k, d) = (nearest as usize, position - nearest);
+            self.counts[k - 1] += counts * 0.5 * (d * d - d);
+            self.counts[k] += counts * (1.0 - d * d);
+            self.counts[k + 1] += counts * 0.5 * (d * d + d);
+        }
+        true
+    }
+
+    fn blur(&self, energies: &[f64], shape: &PeakShape) -> Vec<f64> {
+        let mut out = vec![0.0; self.counts.len()];
+        for (&energy, &counts) in energies.iter().zip(&self.counts) {
+            if energy > 0.0 {
+                shape.add(energies, energy, counts, &mut out);
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis() -> Vec<f64> {
+        (0..1024).map(|i| -0.2 + 0.01 * f64::from(i)).collect()
+    }
+
+    fn lines(lines: &[(f64, f64)]) -> Content {
+        Content {
+            lines: lines.to_vec(),
+            continuum: Vec::new(),
+        }
+    }
+
+    fn window(e: &[f64], y: &[f64], low: f64, high: f64) -> f64 {
+        e.iter()
+            .zip(y)
+            .filter(|(x, _)| (low..high).contains(*x))
+            .map(|(_, v)| v)
+            .sum()
+    }
+
+    #[test]
+    fn pairs_land_at_the_sum_with_the_right_counts() {
+        let e = axis();
+        let shape = PeakShape::gaussian(130.0);
+        let p = pileup_spectrum(&e, &lines(&[(0.5249, 80.0), (1.7397, 300.0)]), &shape);
+        for (centre, pairs) in [(1.0498, 6400.0), (2.2646, 48000.0), (3.4794, 90000.0)] {
+            let sum = window(&e, &p, centre - 0.3, centre + 0.3);
+            assert!((sum / pairs - 1.0).abs() < 1e-3, "{centre}: {sum}");
+        }
+        let near: f64 = window(&e, &p, 2.0, 2.6);
+        let mean: f64 = e
+            .iter()
+            .zip(&p)
+            .filter(|(x, _)| (2.0..2.6).contains(*x))
+            .map(|(x, v)| x * v)
+            .sum::<f64>()
+            / near;
+        assert!((mean - 2.2646).abs() < 2e-4, "{mean}");
+    }
+
+    #[test]
+    fn quadratic_in_intensity_and_width_of_one_detection() {
+        let e = axis();
+        let shape = PeakShape::gaussian(130.0);
+        let one = pileup_spectrum(&e, &lines(&[(1.7397, 1.0)]), &shape);
+        let ten = pixel_pileup(&e, &lines(&[(1.7397, 10.0)]), &shape, 1.0);
+        assert!((ten.iter().sum::<f64>() / one.iter().sum::<f64>() - 100.0).abs() < 1e-9);
+        let mut single = vec![0.0; e.len()];
+        shape.add(&e, 2.0 * 1.7397, 1.0, &mut single);
+        let worst = one
+            .iter()
+            .zip(&single)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
+        assert!(
+            worst < 1e-3 * single.iter().fold(0.0, |a: f64, &b| a.max(b)),
+            "{worst}"
+        );
+    }
+
+    #[test]
+    fn continuum_and_empty_input() {
+        let e = axis();
+        let shape = PeakShape::gaussian(130.0);
+        let content = Content {
+            lines: Vec::new(),
+            continuum: vec![1.0; e.len()],
+        };
+        let p = pileup_spectrum(&e, &content, &shape);
+        // The number of pairs that sum to E grows linearly with E.
+        let (a, b) = (window(&e, &p, 1.895, 2.095), window(&e, &p, 3.895, 4.095));
+        assert!((b / a - 2.0).abs() < 0.02, "{}", b / a);
+        assert!(
+            pileup_spectrum(&e, &Content::default(), &shape)
+                .iter()
+                .all(|&v| v == 0.0)
+        );
+        assert_eq!(pileup_spectrum(&[1.0], &content, &shape), [0.0]);
+    }
+}
