@@ -1,1 +1,3 @@
 //! Numerical kernels: Gram matrices, eigenpairs, least squares, statistics, random numbers.
+
+pub mod rng;
