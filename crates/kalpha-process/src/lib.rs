@@ -1,3 +1,4 @@
 //! Preprocessing: baselines and calibration.
 
+pub mod strobe;
 pub mod totals;

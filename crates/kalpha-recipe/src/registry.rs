@@ -1,9 +1,13 @@
 //! Every step, one line each.
 
 use kalpha_core::{AnyStep, Registered};
-use kalpha_process::totals::TotalsStep;
+use kalpha_process as process;
 
-static STEPS: &[&dyn AnyStep] = &[&Registered::<TotalsStep>::new()];
+#[rustfmt::skip]
+static STEPS: &[&dyn AnyStep] = &[
+    &Registered::<process::strobe::StrobeStep>::new(),
+    &Registered::<process::totals::TotalsStep>::new(),
+];
 
 /// All registered steps.
 pub fn steps() -> &'static [&'static dyn AnyStep] {
