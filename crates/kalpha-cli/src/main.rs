@@ -1,2 +1,5 @@
 //! The `kalpha` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    kalpha_cli::main()
+}

@@ -1,0 +1,47 @@
+//! `kalpha recipe`.
+
+use crate::{
+    args::{RecipeArgs, RecipeCommand},
+    input,
+};
+use anyhow::{Context, bail};
+use kalpha_core::PortMeta;
+use kalpha_recipe::{Recipe, defaults, steps};
+use std::{collections::BTreeMap, io::Write, path::Path};
+
+pub fn recipe(args: &RecipeArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match &args.command {
+        RecipeCommand::New { name } => {
+            let Some(recipe) = defaults::recipe(name) else {
+                bail!("no default recipe {name:?} (hint: known: {})", defaults::NAMES.join(", "));
+            };
+            write!(out, "{}", recipe.resolved()?.to_toml()?)?;
+        }
+        RecipeCommand::Check { recipe, read } => {
+            let recipe = load(recipe)?;
+            let dataset = input::open(read)?;
+            let ports = BTreeMap::from([("counts".into(), PortMeta::Rows(dataset.meta().clone()))]);
+            let checked = recipe.check(&dataset.metadata, ports)?;
+            for step in &checked.steps {
+                for diagnostic in &step.plan.diagnostics {
+                    writeln!(out, "{}: {diagnostic}", step.name)?;
+                }
+            }
+            writeln!(out, "{} steps fit {}", checked.steps.len(), read.file)?;
+        }
+        RecipeCommand::Steps => {
+            for step in steps() {
+                writeln!(out, "{:<20} {}", step.id(), step.about())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a recipe file.
+pub fn load(path: &Path) -> anyhow::Result<Recipe> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the recipe {}", path.display()))?;
+    Recipe::from_toml(&text).with_context(|| path.display().to_string())
+}
