@@ -1,2 +1,29 @@
 //! `cargo xtask`: chores.
-fn main() {}
+
+mod generate;
+
+use clap::{Parser, Subcommand};
+
+/// Project chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the pages that follow from the code (docs/reference)
+    Gen {
+        /// Only say whether they are up to date
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Gen { check } => generate::generate(check),
+    }
+}
