@@ -5,11 +5,12 @@ use crate::{
     metadata::Metadata,
     rows::{Rows, RowsMeta},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Where a dataset comes from.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// The path, or `demo:eds`.
     pub path: String,

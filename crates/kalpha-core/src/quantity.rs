@@ -1,10 +1,12 @@
 //! Numbers with an error budget.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
 /// What a systematic shift comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(with = "String")]
 pub enum Cause {
     /// The choice of background model.
     BackgroundModel,
@@ -69,9 +71,9 @@ impl<'de> Deserialize<'de> for Cause {
 ///
 /// The same cause adds linearly, with its sign; different causes add in quadrature. So an
 /// average over pixels never reduces a systematic, and a difference can cancel it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Systematics(BTreeMap<Cause, f64>);
+pub struct Systematics(#[schemars(with = "BTreeMap<String, f64>")] BTreeMap<Cause, f64>);
 
 impl Systematics {
     /// No systematics.
@@ -119,7 +121,7 @@ impl Systematics {
 }
 
 /// A number that can be defended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Quantity {
     /// A signed estimate.

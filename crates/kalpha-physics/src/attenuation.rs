@@ -24,10 +24,7 @@ pub fn mass_attenuation(symbol: &str, energy: f64) -> Result<f64, PhysicsError> 
     let e = element(symbol)?;
     database()?
         .mu_elam_at(&e.symbol, energy * 1e3, CrossSectionKind::Total)
-        .map_err(|_| PhysicsError::MissingData {
-            element: e.symbol,
-            what: "attenuation",
-        })
+        .map_err(|_| PhysicsError::MissingData { element: e.symbol, what: "attenuation" })
 }
 
 /// Mass attenuation coefficient in cm²/g of a mixture: the mean by mass fraction.

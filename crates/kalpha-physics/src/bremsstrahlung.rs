@@ -57,10 +57,7 @@ pub fn continuum_basis(
         let rest = (beam_energy - e) / beam_energy;
         let (first, second) = match source {
             Source::Thin => (1.0 / e, rest / e),
-            Source::Bulk {
-                mass_fractions,
-                take_off_angle,
-            } => {
+            Source::Bulk { mass_fractions, take_off_angle } => {
                 let f = self_absorption(e, beam_energy, mass_fractions, *take_off_angle)?;
                 (f * rest / e, f * rest * rest / e)
             }
@@ -118,11 +115,7 @@ mod tests {
         let e: Vec<f64> = (0..3000).map(|i| -0.1 + 0.01 * f64::from(i)).collect();
         let d = Detector::windowless();
         let [a, b] = continuum_basis(&e, 20.0, &Source::Thin, &d).unwrap();
-        assert!(
-            e.iter()
-                .zip(&a)
-                .all(|(x, v)| (*x >= 0.1 && *x < 20.0) == (*v > 0.0))
-        );
+        assert!(e.iter().zip(&a).all(|(x, v)| (*x >= 0.1 && *x < 20.0) == (*v > 0.0)));
         let at = |v: &[f64], x: f64| v[((x + 0.1) / 0.01_f64).round() as usize];
         assert!(at(&a, 3.0) > at(&a, 6.0) && at(&a, 6.0) > at(&a, 12.0));
         assert!(at(&b, 18.0) / at(&a, 18.0) < 0.2);
@@ -136,10 +129,7 @@ mod tests {
         assert!(above < 0.9 * below, "{above} {below}");
         assert!(self_absorption(7.0, 20.0, &iron, 0.0).is_err());
         assert!(self_absorption(7.0, 20.0, &[], 35.0).is_err());
-        let source = Source::Bulk {
-            mass_fractions: iron,
-            take_off_angle: 35.0,
-        };
+        let source = Source::Bulk { mass_fractions: iron, take_off_angle: 35.0 };
         assert!(continuum_basis(&[1.0], -1.0, &source, &Detector::windowless()).is_err());
     }
 }

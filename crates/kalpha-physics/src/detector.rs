@@ -45,10 +45,7 @@ pub struct Resolution {
 impl Resolution {
     /// From the FWHM in eV at Mn K-alpha, with the conventional slope of 2.5 eV.
     pub fn from_mn_ka(mn_ka_ev: f64) -> Self {
-        Self {
-            noise_squared: mn_ka_ev * mn_ka_ev - 2.5 * MN_KA * 1e3,
-            slope: 2.5,
-        }
+        Self { noise_squared: mn_ka_ev * mn_ka_ev - 2.5 * MN_KA * 1e3, slope: 2.5 }
     }
 
     /// FWHM in keV at `energy` keV; never below 10 eV.
@@ -86,12 +83,7 @@ impl Layer {
     /// [`PhysicsError::MissingData`] for a formula that cannot be read.
     pub fn transmission(&self, energy: f64) -> Result<f64, PhysicsError> {
         let mu = database()?
-            .material_mu_at(
-                &self.formula,
-                self.density,
-                energy * 1e3,
-                CrossSectionKind::Photo,
-            )
+            .material_mu_at(&self.formula, self.density, energy * 1e3, CrossSectionKind::Photo)
             .map_err(|_| PhysicsError::MissingData {
                 element: self.formula.clone(),
                 what: "attenuation of the layer",
@@ -162,11 +154,7 @@ impl Detector {
 }
 
 fn layer(formula: &str, density: f64, thickness_um: f64) -> Layer {
-    Layer {
-        formula: formula.into(),
-        density,
-        thickness_um,
-    }
+    Layer { formula: formula.into(), density, thickness_um }
 }
 
 /// Escape peak over full-energy peak for photons of `energy` keV that hit silicon normally.
@@ -185,10 +173,7 @@ pub fn escape_ratio(energy: f64) -> Result<f64, PhysicsError> {
     }
     let edge = database()?
         .xray_edge("Si", "K")
-        .map_err(|_| PhysicsError::MissingData {
-            element: "Si".into(),
-            what: "K edge",
-        })?;
+        .map_err(|_| PhysicsError::MissingData { element: "Si".into(), what: "K edge" })?;
     let photon = mass_attenuation("Si", energy)?;
     let fluorescence = mass_attenuation("Si", SI_KA)?;
     let ratio = fluorescence / photon;
@@ -207,11 +192,7 @@ pub fn take_off_angle(tilt: f64, azimuth: f64, elevation: f64, beta_tilt: f64) -
     let (a, b) = (tilt.to_radians(), beta_tilt.to_radians());
     let (phi, theta) = (azimuth.to_radians(), elevation.to_radians());
     let normal = [a.sin() * b.cos(), b.sin(), a.cos() * b.cos()];
-    let detector = [
-        theta.cos() * phi.cos(),
-        theta.cos() * phi.sin(),
-        theta.sin(),
-    ];
+    let detector = [theta.cos() * phi.cos(), theta.cos() * phi.sin(), theta.sin()];
     let sine: f64 = normal.iter().zip(&detector).map(|(n, d)| n * d).sum();
     sine.clamp(-1.0, 1.0).asin().to_degrees()
 }

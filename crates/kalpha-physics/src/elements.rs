@@ -42,9 +42,7 @@ pub fn symbols() -> &'static [&'static str] {
         let Ok(db) = database() else {
             return Vec::new();
         };
-        (1..=MAX_ATOMIC_NUMBER)
-            .filter_map(|z| db.symbol(&z.to_string()).ok())
-            .collect()
+        (1..=MAX_ATOMIC_NUMBER).filter_map(|z| db.symbol(&z.to_string()).ok()).collect()
     });
     &SYMBOLS
 }
@@ -56,10 +54,8 @@ pub fn symbols() -> &'static [&'static str] {
 pub fn element(name: &str) -> Result<Element, PhysicsError> {
     let db = database()?;
     let key = name.trim();
-    let unknown = || PhysicsError::UnknownElement {
-        name: name.to_string(),
-        suggestion: nearest(key),
-    };
+    let unknown =
+        || PhysicsError::UnknownElement { name: name.to_string(), suggestion: nearest(key) };
     if key.is_empty() || key.bytes().all(|b| b.is_ascii_digit()) {
         return Err(unknown());
     }
@@ -84,17 +80,11 @@ pub fn by_atomic_number(z: u16) -> Result<Element, PhysicsError> {
         });
     }
     let key = z.to_string();
-    let missing = |what| PhysicsError::MissingData {
-        element: key.clone(),
-        what,
-    };
+    let missing = |what| PhysicsError::MissingData { element: key.clone(), what };
     Ok(Element {
         z,
         symbol: db.symbol(&key).map_err(|_| missing("symbol"))?.to_string(),
-        name: db
-            .atomic_name(&key)
-            .map_err(|_| missing("name"))?
-            .to_string(),
+        name: db.atomic_name(&key).map_err(|_| missing("name"))?.to_string(),
         atomic_weight: db.molar_mass(&key).map_err(|_| missing("atomic weight"))?,
         density: db.density(&key).map_err(|_| missing("density"))?,
     })

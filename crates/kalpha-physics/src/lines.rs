@@ -42,13 +42,7 @@ impl Shell {
         match self {
             Shell::K => &[("K", 2.0)],
             Shell::L => &[("L1", 2.0), ("L2", 2.0), ("L3", 4.0)],
-            Shell::M => &[
-                ("M1", 2.0),
-                ("M2", 2.0),
-                ("M3", 4.0),
-                ("M4", 4.0),
-                ("M5", 6.0),
-            ],
+            Shell::M => &[("M1", 2.0), ("M2", 2.0), ("M3", 4.0), ("M4", 4.0), ("M5", 6.0)],
         }
     }
 
@@ -198,10 +192,7 @@ pub fn line_energy(name: &str) -> Result<f64, PhysicsError> {
     let (e, line) = parse_line(name)?;
     tabulated(&e.symbol, &line)
         .map(|t| t.energy)
-        .ok_or(PhysicsError::MissingData {
-            element: e.symbol,
-            what: "line energy",
-        })
+        .ok_or(PhysicsError::MissingData { element: e.symbol, what: "line energy" })
 }
 
 /// The shell a line name belongs to: `Fe_Ka` or `Ka` gives K.
@@ -250,10 +241,7 @@ pub fn line_family(
         _ => elam_lines(&e.symbol, shell, beam_energy)?,
     };
     if shell == Shell::K && (11..=30).contains(&e.z) {
-        set_k_beta(
-            &mut lines,
-            tabulated(&e.symbol, "Kb").map_or(0.0, |t| t.weight),
-        );
+        set_k_beta(&mut lines, tabulated(&e.symbol, "Kb").map_or(0.0, |t| t.weight));
     }
     lines.retain(|l| l.weight > 0.0 && l.energy > 0.0);
     let total: f64 = lines.iter().map(|l| l.weight).sum();
@@ -266,14 +254,7 @@ pub fn line_family(
         line.weight /= total;
     }
     lines.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.name.cmp(&b.name)));
-    Ok(Some(LineFamily {
-        symbol: e.symbol,
-        z: e.z,
-        shell,
-        edge,
-        energy: alpha.energy,
-        lines,
-    }))
+    Ok(Some(LineFamily { symbol: e.symbol, z: e.z, shell, edge, energy: alpha.energy, lines }))
 }
 
 /// Every family that `beam_energy` keV excites and whose alpha line lies in `[low, high]` keV,
@@ -301,36 +282,25 @@ pub fn excitable_families(
 
 fn elam_lines(symbol: &str, shell: Shell, beam_energy: f64) -> Result<Vec<Line>, PhysicsError> {
     let db = database()?;
-    let missing = |what| PhysicsError::MissingData {
-        element: symbol.to_string(),
-        what,
-    };
+    let missing = |what| PhysicsError::MissingData { element: symbol.to_string(), what };
     let mut vacancies: Vec<(&str, f64, f64)> = Vec::new();
     for (level, electrons) in shell.levels() {
         let Ok(edge) = db.xray_edge(symbol, level) else {
             continue;
         };
         let u = beam_energy / (edge.energy * 1e-3);
-        let primary = if u > 1.0 {
-            electrons * u.ln() / edge.energy
-        } else {
-            0.0
-        };
+        let primary = if u > 1.0 { electrons * u.ln() / edge.energy } else { 0.0 };
         let mut v = primary;
         for (inner, inner_vacancies, _) in &vacancies {
             // Direct probabilities: the chain L1 -> L2 -> L3 arises from the order of the loop.
-            let f = db
-                .ck_probability(symbol, inner, level, false)
-                .unwrap_or(0.0);
+            let f = db.ck_probability(symbol, inner, level, false).unwrap_or(0.0);
             v += f * inner_vacancies;
         }
         vacancies.push((level, v, edge.fluorescence_yield));
     }
     let mut lines = Vec::new();
     for (level, v, fluorescence_yield) in vacancies {
-        let members = db
-            .xray_lines(symbol, Some(level), None)
-            .map_err(|_| missing("lines"))?;
+        let members = db.xray_lines(symbol, Some(level), None).map_err(|_| missing("lines"))?;
         for (name, line) in &members {
             // K-L1 is forbidden; its tabulated weight is below 1e-3.
             if name.as_str() == "Ka3" {
@@ -404,16 +374,8 @@ mod tests {
         for family in excitable_families(200.0, 0.1, 40.0).unwrap() {
             let sum: f64 = family.lines.iter().map(|l| l.weight).sum();
             assert!((sum - 1.0).abs() < 1e-12, "{}", family.name());
-            assert!(
-                family
-                    .lines
-                    .iter()
-                    .all(|l| l.energy > 0.0 && l.weight > 0.0)
-            );
-            let near = family
-                .lines
-                .iter()
-                .any(|l| (l.energy - family.energy).abs() < 1e-9);
+            assert!(family.lines.iter().all(|l| l.energy > 0.0 && l.weight > 0.0));
+            let near = family.lines.iter().any(|l| (l.energy - family.energy).abs() < 1e-9);
             assert!(near, "{} has no line at its alpha energy", family.name());
         }
     }
@@ -446,14 +408,8 @@ mod tests {
     fn names() {
         assert_eq!(line_energy("Pt_La").unwrap(), 9.4421);
         assert_eq!(line_energy("Mn_Ka").unwrap(), 5.8987);
-        assert!(matches!(
-            line_energy("Fe_Ma"),
-            Err(PhysicsError::UnknownLine { .. })
-        ));
-        assert!(matches!(
-            line_energy("Fx_Ka"),
-            Err(PhysicsError::UnknownElement { .. })
-        ));
+        assert!(matches!(line_energy("Fe_Ma"), Err(PhysicsError::UnknownLine { .. })));
+        assert!(matches!(line_energy("Fx_Ka"), Err(PhysicsError::UnknownElement { .. })));
         assert!(line_energy("Fe").is_err());
         assert_eq!(shell_of("Fe_Ka"), Some(Shell::K));
         assert_eq!(shell_of("Ma"), Some(Shell::M));

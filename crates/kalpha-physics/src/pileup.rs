@@ -46,10 +46,8 @@ pub fn pileup_spectrum(energies: &[f64], content: &Content, shape: &PeakShape) -
             grid.counts[k] += counts;
         }
     }
-    let filled: Vec<(f64, f64)> = (0..n)
-        .filter(|&k| grid.counts[k] != 0.0)
-        .map(|k| (energies[k], grid.counts[k]))
-        .collect();
+    let filled: Vec<(f64, f64)> =
+        (0..n).filter(|&k| grid.counts[k] != 0.0).map(|k| (energies[k], grid.counts[k])).collect();
     let mut pairs = Sticks::new(energies[0], scale, n);
     for (i, &(ei, ci)) in filled.iter().enumerate() {
         for (j, &(ej, cj)) in filled.iter().enumerate().skip(i) {
@@ -86,11 +84,7 @@ struct Sticks {
 
 impl Sticks {
     fn new(offset: f64, scale: f64, n: usize) -> Self {
-        Self {
-            offset,
-            scale,
-            counts: vec![0.0; n],
-        }
+        Self { offset, scale, counts: vec![0.0; n] }
     }
 
     /// Spreads a stick over three channels so that counts, mean and variance stay those of a
@@ -130,18 +124,11 @@ mod tests {
     }
 
     fn lines(lines: &[(f64, f64)]) -> Content {
-        Content {
-            lines: lines.to_vec(),
-            continuum: Vec::new(),
-        }
+        Content { lines: lines.to_vec(), continuum: Vec::new() }
     }
 
     fn window(e: &[f64], y: &[f64], low: f64, high: f64) -> f64 {
-        e.iter()
-            .zip(y)
-            .filter(|(x, _)| (low..high).contains(*x))
-            .map(|(_, v)| v)
-            .sum()
+        e.iter().zip(y).filter(|(x, _)| (low..high).contains(*x)).map(|(_, v)| v).sum()
     }
 
     #[test]
@@ -173,34 +160,20 @@ mod tests {
         assert!((ten.iter().sum::<f64>() / one.iter().sum::<f64>() - 100.0).abs() < 1e-9);
         let mut single = vec![0.0; e.len()];
         shape.add(&e, 2.0 * 1.7397, 1.0, &mut single);
-        let worst = one
-            .iter()
-            .zip(&single)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f64::max);
-        assert!(
-            worst < 1e-3 * single.iter().fold(0.0, |a: f64, &b| a.max(b)),
-            "{worst}"
-        );
+        let worst = one.iter().zip(&single).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst < 1e-3 * single.iter().fold(0.0, |a: f64, &b| a.max(b)), "{worst}");
     }
 
     #[test]
     fn continuum_and_empty_input() {
         let e = axis();
         let shape = PeakShape::gaussian(130.0);
-        let content = Content {
-            lines: Vec::new(),
-            continuum: vec![1.0; e.len()],
-        };
+        let content = Content { lines: Vec::new(), continuum: vec![1.0; e.len()] };
         let p = pileup_spectrum(&e, &content, &shape);
         // The number of pairs that sum to E grows linearly with E.
         let (a, b) = (window(&e, &p, 1.895, 2.095), window(&e, &p, 3.895, 4.095));
         assert!((b / a - 2.0).abs() < 0.02, "{}", b / a);
-        assert!(
-            pileup_spectrum(&e, &Content::default(), &shape)
-                .iter()
-                .all(|&v| v == 0.0)
-        );
+        assert!(pileup_spectrum(&e, &Content::default(), &shape).iter().all(|&v| v == 0.0));
         assert_eq!(pileup_spectrum(&[1.0], &content, &shape), [0.0]);
     }
 }

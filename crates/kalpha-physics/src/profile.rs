@@ -36,10 +36,7 @@ pub struct PeakShape {
 impl PeakShape {
     /// A Gaussian of `mn_ka_ev` eV at Mn K-alpha.
     pub fn gaussian(mn_ka_ev: f64) -> Self {
-        Self {
-            resolution: Resolution::from_mn_ka(mn_ka_ev),
-            tail: None,
-        }
+        Self { resolution: Resolution::from_mn_ka(mn_ka_ev), tail: None }
     }
 
     /// Adds `area` counts at `centre` keV to `out`, channel by channel.
@@ -60,9 +57,7 @@ impl PeakShape {
             let mid = 0.5 * (low + high);
             let mut density = simpson(low, mid, high, |e| gaussian(e - centre, sigma));
             if fraction > 0.0 && slope > 0.0 {
-                let tail = simpson(low, mid, high, |e| {
-                    exponential_tail(e - centre, sigma, slope)
-                });
+                let tail = simpson(low, mid, high, |e| exponential_tail(e - centre, sigma, slope));
                 density += fraction * (tail - density);
             }
             out[k] += area * width * density;
@@ -74,16 +69,8 @@ impl PeakShape {
 pub fn channel_edges(energies: &[f64], k: usize) -> (f64, f64) {
     let n = energies.len();
     let up = |i: usize| 0.5 * (energies[i] + energies[i + 1]);
-    let low = if k == 0 {
-        2.0 * energies[0] - up(0)
-    } else {
-        up(k - 1)
-    };
-    let high = if k + 1 == n {
-        2.0 * energies[k] - up(k - 1)
-    } else {
-        up(k)
-    };
+    let low = if k == 0 { 2.0 * energies[0] - up(0) } else { up(k - 1) };
+    let high = if k + 1 == n { 2.0 * energies[k] - up(k - 1) } else { up(k) };
     (low, high)
 }
 
@@ -187,17 +174,8 @@ mod tests {
     #[test]
     fn area_and_moments_are_kept() {
         let e = axis();
-        for tail in [
-            None,
-            Some(Tail {
-                fraction: 0.1,
-                slope: 0.05,
-            }),
-        ] {
-            let shape = PeakShape {
-                tail,
-                ..PeakShape::gaussian(130.0)
-            };
+        for tail in [None, Some(Tail { fraction: 0.1, slope: 0.05 })] {
+            let shape = PeakShape { tail, ..PeakShape::gaussian(130.0) };
             let mut out = vec![0.0; e.len()];
             shape.add(&e, 6.4039, 1000.0, &mut out);
             let area: f64 = out.iter().sum();
@@ -213,11 +191,7 @@ mod tests {
         let e = axis();
         let mut out = vec![0.0; e.len()];
         PeakShape::gaussian(130.0).add(&e, 5.8987, 1.0, &mut out);
-        let var: f64 = out
-            .iter()
-            .zip(&e)
-            .map(|(y, x)| y * (x - 5.8987).powi(2))
-            .sum();
+        let var: f64 = out.iter().zip(&e).map(|(y, x)| y * (x - 5.8987).powi(2)).sum();
         // Integration over a channel adds its own variance, width²/12.
         let expected = (0.130_f64 / 2.354_820_045).powi(2) + 0.01_f64.powi(2) / 12.0;
         assert!((var / expected - 1.0).abs() < 2e-3, "{}", var / expected);

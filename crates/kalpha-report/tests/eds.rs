@@ -1,0 +1,6 @@
+//! The document and its faces, on two synthetic runs: a quantified film and a refused rock.
+
+#[path = "eds/document.rs"]
+mod document;
+#[path = "eds/sample.rs"]
+mod sample;
