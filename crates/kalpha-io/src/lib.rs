@@ -1,1 +1,20 @@
 //! Readers and writers, one folder per format.
+//!
+//! [`open`] reads a file into a [`kalpha_core::Dataset`]; [`detect`] says what format it could
+//! have. A reader returns an error on any bytes, never panics, and never allocates what a
+//! header merely claims.
+//!
+//! A new format is a folder with a `read.rs`, a type that is a [`Reader`], and one line in the
+//! list of readers in `format.rs`.
+
+mod bcf;
+mod error;
+mod format;
+mod input;
+mod open;
+mod xml;
+
+pub use error::IoError;
+pub use format::{Confidence, FormatId, Reader, formats};
+pub use input::Input;
+pub use open::{OpenOptions, detect, open, read, signals};

@@ -1,0 +1,148 @@
+//! `HeaderData`: XML about the measurement.
+//!
+//! Objects are `ClassInstance` elements told apart by `Type`. What is used:
+//!
+//! | object | field | meaning |
+//! |---|---|---|
+//! | TRTSEMData | HV, DX, DY | high voltage in kV, pixel size in um |
+//! | TRTSEMStageData | Tilt | degree |
+//! | TRTDSPConfiguration | PixelAverage, LineAverage, PixelTime | dwell time in us is their product |
+//! | (top) | LineCounter | how often each line was scanned |
+//! | TRTSpectrumRegion | Name | an element in the vendor's list |
+//! | SpectrumDataN/TRTDetectorHeader | Type | detector |
+//! | SpectrumDataN/TRTESMAHeader | PrimaryEnergy, ElevationAngle, AzimutAngle | keV, degree |
+//! | SpectrumDataN/TRTSpectrumHeader | ChannelCount, CalibAbs, CalibLin, SigmaAbs, SigmaLin | energy = CalibAbs + CalibLin i in keV; peak variance = SigmaAbs + SigmaLin energy in keV2 |
+
+use crate::{Input, IoError, xml};
+use kalpha_core::{Code, Diagnostic, Metadata, Modality, Mode};
+use roxmltree::{Document, Node, ParsingOptions};
+use serde_json::Value;
+
+/// Energy of Mn Ka1 in keV, at which detectors are rated.
+const MN_KA: f64 = 5.898_75;
+
+/// Beyond this voltage the microscope is a transmission microscope.
+const HIGHEST_SEM_KV: f64 = 30.0;
+
+/// What `HeaderData` says of one detector.
+pub(super) struct Header {
+    pub metadata: Metadata,
+    pub vendor: Value,
+    pub channels: usize,
+    /// Energy of channel 0 and channel width, keV.
+    pub energy: Option<(f64, f64)>,
+    /// Pixel width and height, um.
+    pub pixel: (Option<f64>, Option<f64>),
+    /// Scans per line, pixels per line enter the real time.
+    lines: Vec<f64>,
+    dwell_us: Option<f64>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Header {
+    /// Real time of the whole map, s: every line's scans times its pixels times the dwell time.
+    pub fn real_time_s(&self, height: usize, width: usize) -> Option<f64> {
+        let scans: f64 = match self.lines.len() {
+            0 => return None,
+            n => self.lines.iter().take(height.min(n)).sum(),
+        };
+        Some(scans * width as f64 * self.dwell_us? * 1e-6).filter(|t| t.is_finite() && *t > 0.0)
+    }
+}
+
+fn instance<'a, 'i>(root: Node<'a, 'i>, kind: &str) -> Option<Node<'a, 'i>> {
+    root.descendants()
+        .find(|n| n.has_tag_name("ClassInstance") && n.attribute("Type") == Some(kind))
+}
+
+fn child<'a>(node: Option<Node<'a, '_>>, name: &str) -> Option<&'a str> {
+    node?.children().find(|n| n.has_tag_name(name))?.text().map(str::trim)
+}
+
+fn number(node: Option<Node>, name: &str) -> Option<f64> {
+    child(node, name)?.parse().ok().filter(|x: &f64| x.is_finite())
+}
+
+fn positive(node: Option<Node>, name: &str) -> Option<f64> {
+    number(node, name).filter(|x| *x > 0.0)
+}
+
+/// Reads what the header says of detector `index`.
+pub(super) fn read(input: &Input, bytes: &[u8], index: &str) -> Result<Header, IoError> {
+    let text = xml::decode(bytes);
+    let options = ParsingOptions { allow_dtd: false, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(&text, options)
+        .map_err(|e| input.corrupt(0, "HeaderData", "well-formed XML", e))?;
+    let root = document.root_element();
+    let vendor = xml::to_json(root)
+        .map_err(|_| input.corrupt(0, "HeaderData", "XML of sensible depth", "deep nesting"))?;
+    let vendor = Value::Object([(root.tag_name().name().to_owned(), vendor)].into_iter().collect());
+
+    let sem = instance(root, "TRTSEMData");
+    let dsp = instance(root, "TRTDSPConfiguration");
+    let xrf = instance(root, "TRTXRFData");
+    let tag = format!("SpectrumData{index}");
+    let detector = root.descendants().find(|n| n.has_tag_name(tag.as_str()));
+    let within = |kind| detector.and_then(|d| instance(d, kind));
+    let (esma, spectrum) = (within("TRTESMAHeader"), within("TRTSpectrumHeader"));
+    let mut diagnostics = Vec::new();
+
+    let is_xrf = positive(xrf, "Voltage").is_some();
+    let beam_energy_kev =
+        if is_xrf { None } else { positive(esma, "PrimaryEnergy").or_else(|| positive(sem, "HV")) };
+    let acquisition_mode = beam_energy_kev.map(|kev| {
+        // A map is scanned, so a transmission microscope worked as STEM.
+        let mode = if kev > HIGHEST_SEM_KV { Mode::Stem } else { Mode::Sem };
+        diagnostics.push(
+            Diagnostic::note(
+                Code::Assumed,
+                format!("acquisition mode {mode} follows from {kev} kV; a .bcf does not state it"),
+            )
+            .hint("--set acquisition_mode=.. gives another"),
+        );
+        mode
+    });
+    let peak_width = number(spectrum, "SigmaAbs").zip(number(spectrum, "SigmaLin"));
+    let energy_resolution_mn_ka_ev = peak_width
+        .map(|(abs, lin)| (8.0 * std::f64::consts::LN_2 * (abs + lin * MN_KA)).sqrt() * 1e3)
+        .filter(|ev| ev.is_finite() && *ev > 0.0);
+
+    let mut listed_elements: Vec<String> = root
+        .descendants()
+        .filter(|n| n.attribute("Type") == Some("TRTSpectrumRegion"))
+        .filter_map(|n| n.attribute("Name").map(str::to_owned))
+        .collect();
+    listed_elements.sort();
+    listed_elements.dedup();
+
+    let database = instance(root, "TRTSpectrumDatabase");
+    let metadata = Metadata {
+        title: database.and_then(|d| d.attribute("Name")).map(|t| t.trim().to_owned()),
+        modality: Some(if is_xrf { Modality::Xrf } else { Modality::Eds }),
+        acquisition_mode,
+        beam_energy_kev,
+        elevation_angle: number(esma, "ElevationAngle"),
+        azimuth_angle: number(esma, "AzimutAngle"),
+        tilt_stage: number(instance(root, "TRTSEMStageData"), "Tilt"),
+        energy_resolution_mn_ka_ev,
+        detector: child(within("TRTDetectorHeader"), "Type").map(str::to_owned),
+        listed_elements,
+        ..Metadata::default()
+    };
+    let dwell_us = ["PixelAverage", "LineAverage", "PixelTime"]
+        .into_iter()
+        .map(|name| positive(dsp, name))
+        .product();
+    let lines = child(database, "LineCounter").unwrap_or_default();
+    let channels = positive(spectrum, "ChannelCount").filter(|n| *n <= 65536.0);
+    Ok(Header {
+        metadata,
+        vendor,
+        channels: channels.map_or(1, |n| n as usize),
+        energy: number(spectrum, "CalibAbs").zip(positive(spectrum, "CalibLin")),
+        pixel: (positive(sem, "DX"), positive(sem, "DY")),
+        lines: lines.split(',').filter_map(|n| n.trim().parse().ok()).collect(),
+        dwell_us,
+        diagnostics,
+    })
+}

@@ -1,0 +1,169 @@
+//! What can go wrong with a file: which file, where in it, what was expected, what was found.
+
+use crate::format::FormatId;
+use kalpha_core::{AxisError, RowsError};
+use std::path::PathBuf;
+
+/// A file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IoError {
+    /// The system refuses to open, read or map the file.
+    #[error("cannot read {}: {source}", file.display())]
+    Open {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// No reader takes the file for its own.
+    #[error("{}: unknown format (hint: known formats are {known}; --format names one)", file.display())]
+    UnknownFormat {
+        /// The file.
+        file: PathBuf,
+        /// Formats that can be read.
+        known: String,
+    },
+    /// No format has that name.
+    #[error("unknown format {got:?} (hint: known formats are {known})")]
+    UnknownFormatName {
+        /// The name given.
+        got: String,
+        /// Formats that can be read.
+        known: String,
+    },
+    /// Several readers take the file for their own with the same confidence.
+    #[error("{}: could be {} (hint: choose one with --format)", file.display(),
+        formats.iter().map(|f| f.name()).collect::<Vec<_>>().join(" or "))]
+    Ambiguous {
+        /// The file.
+        file: PathBuf,
+        /// The plausible formats.
+        formats: Vec<FormatId>,
+    },
+    /// The file does not hold what its format demands.
+    #[error("{}: {field} at byte {offset}: expected {expected}, got {got} (hint: {hint})", file.display())]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// Byte at which it went wrong.
+        offset: u64,
+        /// The field of the format.
+        field: String,
+        /// What the format demands.
+        expected: String,
+        /// What the file holds.
+        got: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The file claims more than it can hold, or more than a reader may allocate.
+    #[error("{}: {field} claims {claimed}, at most {limit} is possible here (hint: the file is damaged or was made to harm)", file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+        /// The field that claims it.
+        field: String,
+        /// What it claims.
+        claimed: u64,
+        /// What is possible.
+        limit: u64,
+    },
+    /// The format allows it, this reader does not know it.
+    #[error("{}: {field} is {got}, supported is {supported} (hint: {hint})", file.display())]
+    Unsupported {
+        /// The file.
+        file: PathBuf,
+        /// The field.
+        field: String,
+        /// What the file holds.
+        got: String,
+        /// What can be read.
+        supported: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The file holds no such signal.
+    #[error("{}: no signal {asked:?} (hint: the file holds {})", file.display(), available.join(", "))]
+    NoSignal {
+        /// The file.
+        file: PathBuf,
+        /// The signal asked for.
+        asked: String,
+        /// Signals in the file.
+        available: Vec<String>,
+    },
+    /// The file holds no spectra at all.
+    #[error("{}: holds no spectra ({found})", file.display())]
+    NoSpectra {
+        /// The file.
+        file: PathBuf,
+        /// What it holds.
+        found: String,
+    },
+    /// A file that belongs to this one is missing.
+    #[error("{}: {needed} is missing beside it (hint: keep the two files together)", file.display())]
+    Companion {
+        /// The file.
+        file: PathBuf,
+        /// The missing file.
+        needed: PathBuf,
+    },
+    /// The HDF5 library refuses the file.
+    #[error("{}: {object}: {source} (hint: check it with h5dump, or save it again)", file.display())]
+    Hdf5 {
+        /// The file.
+        file: PathBuf,
+        /// Path inside the file.
+        object: String,
+        /// What the library says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The rows do not fit together.
+    #[error("{}: {source}", file.display())]
+    Rows {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: RowsError,
+    },
+    /// An axis of the file is not an axis.
+    #[error("{}: {source}", file.display())]
+    Axis {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: AxisError,
+    },
+    /// Something could not be written; nothing was left behind.
+    #[error("cannot write {}: {source} (hint: {hint})", path.display())]
+    Write {
+        /// The target.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// What is to be written does not fit the format.
+    #[error("cannot write {}: {field} is {got}, the format takes {supported}", path.display())]
+    CannotHold {
+        /// The target.
+        path: PathBuf,
+        /// The field that does not fit.
+        field: &'static str,
+        /// What it is.
+        got: String,
+        /// What fits.
+        supported: &'static str,
+    },
+    /// The output folder holds something that is not ours.
+    #[error("{} exists and is not an output of kalpha (hint: choose another folder, or replace it with --force)", path.display())]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Hint for a file that ends early or holds nonsense.
+pub(crate) const DAMAGED: &str = "the file is damaged or was cut short; copy or export it again";

@@ -1,0 +1,117 @@
+//! A file whose bytes are at hand.
+
+use crate::error::{DAMAGED, IoError};
+use kalpha_core::{Axis, AxisError, Buffer, RowsError, Source, Unit};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+/// A file and its bytes, memory-mapped or given.
+#[derive(Clone, Debug)]
+pub struct Input {
+    path: PathBuf,
+    bytes: Buffer<u8>,
+}
+
+impl Input {
+    /// Maps a file into memory.
+    ///
+    /// Pages are read when touched, so opening costs nothing. Who cuts a file short while it
+    /// is mapped ends the program; every mapping reader has this trait.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn open(path: &Path) -> Result<Self, IoError> {
+        let fail = |source| IoError::Open { file: path.to_owned(), source };
+        let file = File::open(path).map_err(fail)?;
+        let metadata = file.metadata().map_err(fail)?;
+        if metadata.is_dir() {
+            return Err(fail(std::io::ErrorKind::IsADirectory.into()));
+        }
+        if metadata.len() == 0 {
+            return Ok(Self::from_bytes(path, Vec::new()));
+        }
+        // SAFETY: the map is read-only and shared; it stays valid while the file keeps its
+        // length, which is the documented condition above.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(fail)?;
+        Ok(Self { path: path.to_owned(), bytes: Buffer::new(map) })
+    }
+
+    /// Bytes that are in memory already, under the name they would have as a file.
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Self {
+        Self { path: path.to_owned(), bytes: Buffer::from(bytes) }
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The bytes; cloning them is cheap.
+    pub fn bytes(&self) -> &Buffer<u8> {
+        &self.bytes
+    }
+
+    /// The extension, lower case; empty where there is none.
+    pub fn extension(&self) -> String {
+        self.path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+    }
+
+    /// The first bytes, at most `n`.
+    pub fn head(&self, n: usize) -> &[u8] {
+        &self.bytes[..n.min(self.bytes.len())]
+    }
+
+    /// Where a dataset made of this file comes from.
+    pub(crate) fn source(&self, format: &str, version: Option<String>) -> Source {
+        Source {
+            path: self.path.to_string_lossy().into_owned(),
+            format: format.to_owned(),
+            version,
+            bytes: Some(self.bytes.len() as u64),
+        }
+    }
+
+    pub(crate) fn corrupt(
+        &self,
+        offset: u64,
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl ToString,
+    ) -> IoError {
+        IoError::Corrupt {
+            file: self.path.clone(),
+            offset,
+            field: field.into(),
+            expected: expected.into(),
+            got: got.to_string(),
+            hint: DAMAGED,
+        }
+    }
+
+    pub(crate) fn too_large(&self, field: impl Into<String>, claimed: u64, limit: u64) -> IoError {
+        IoError::TooLarge { file: self.path.clone(), field: field.into(), claimed, limit }
+    }
+
+    pub(crate) fn rows_error(&self, source: RowsError) -> IoError {
+        IoError::Rows { file: self.path.clone(), source }
+    }
+
+    /// A linear axis, or the plain index where the file gives no usable calibration.
+    ///
+    /// Returns the axis and whether the calibration was usable.
+    pub(crate) fn axis(
+        &self,
+        name: &str,
+        unit: Unit,
+        offset: f64,
+        scale: f64,
+        n: usize,
+    ) -> (Axis, Option<AxisError>) {
+        match Axis::linear(name, unit, offset, scale, n) {
+            Ok(axis) => (axis, None),
+            Err(error) => (Axis::index(name, n), Some(error)),
+        }
+    }
+}

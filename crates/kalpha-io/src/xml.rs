@@ -1,0 +1,135 @@
+//! Vendor XML as JSON, and the legacy text encodings it comes in.
+
+use serde_json::{Map, Value};
+
+/// Nesting beyond which a document is taken for an attack.
+const DEPTH: usize = 96;
+
+/// The document nests deeper than any instrument writes.
+#[derive(Debug)]
+pub(crate) struct TooDeep;
+
+/// An element as JSON, nothing left out.
+///
+/// Attributes become `@name`, text beside them `#text`, repeated children an array; an element
+/// that holds text alone becomes that string.
+pub(crate) fn to_json(node: roxmltree::Node) -> Result<Value, TooDeep> {
+    convert(node, DEPTH)
+}
+
+fn convert(node: roxmltree::Node, depth: usize) -> Result<Value, TooDeep> {
+    let depth = depth.checked_sub(1).ok_or(TooDeep)?;
+    let mut object = Map::new();
+    for attribute in node.attributes() {
+        object.insert(format!("@{}", attribute.name()), attribute.value().into());
+    }
+    let mut text = String::new();
+    for child in node.children() {
+        if child.is_text() {
+            text.push_str(child.text().unwrap_or_default());
+        } else if child.is_element() {
+            let value = convert(child, depth)?;
+            match object.get_mut(child.tag_name().name()) {
+                None => {
+                    // An array of one would not be told from a value, so arrays start at two.
+                    object.insert(child.tag_name().name().to_owned(), value);
+                }
+                Some(Value::Array(list)) => list.push(value),
+                Some(first) => {
+                    let list = vec![first.take(), value];
+                    *first = Value::Array(list);
+                }
+            }
+        }
+    }
+    if text.trim().is_empty() {
+        return Ok(if object.is_empty() { Value::String(text) } else { Value::Object(object) });
+    }
+    if object.is_empty() {
+        return Ok(Value::String(text));
+    }
+    object.insert("#text".to_owned(), text.into());
+    Ok(Value::Object(object))
+}
+
+/// XML bytes as text, by the encoding their declaration names; windows-1252 where the bytes
+/// are not UTF-8.
+pub(crate) fn decode(bytes: &[u8]) -> String {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if let Some(text) = utf16(bytes) {
+        return text;
+    }
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).to_ascii_lowercase();
+    let legacy = head.contains("windows-1252") || head.contains("iso-8859-1");
+    if !legacy && let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
+    }
+    let mut text = String::with_capacity(bytes.len() + bytes.len() / 64);
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|b| !b.is_ascii()) {
+        text.push_str(std::str::from_utf8(&rest[..at]).unwrap_or_default());
+        text.push(windows_1252(rest[at]));
+        rest = &rest[at + 1..];
+    }
+    text.push_str(std::str::from_utf8(rest).unwrap_or_default());
+    text
+}
+
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let wide = |order: fn([u8; 2]) -> u16| {
+        let units = bytes[2..].chunks_exact(2).map(|b| order([b[0], b[1]]));
+        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
+    match bytes {
+        [0xff, 0xfe, ..] => Some(wide(u16::from_le_bytes)),
+        [0xfe, 0xff, ..] => Some(wide(u16::from_be_bytes)),
+        _ => None,
+    }
+}
+
+/// One byte of windows-1252.
+pub(crate) fn windows_1252(byte: u8) -> char {
+    const HIGH: [char; 32] = [
+        '\u{20ac}', '\u{81}', '\u{201a}', '\u{192}', '\u{201e}', '\u{2026}', '\u{2020}',
+        '\u{2021}', '\u{2c6}', '\u{2030}', '\u{160}', '\u{2039}', '\u{152}', '\u{8d}', '\u{17d}',
+        '\u{8f}', '\u{90}', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}', '\u{2022}', '\u{2013}',
+        '\u{2014}', '\u{2dc}', '\u{2122}', '\u{161}', '\u{203a}', '\u{153}', '\u{9d}', '\u{17e}',
+        '\u{178}',
+    ];
+    match byte {
+        0x80..=0x9f => HIGH[usize::from(byte - 0x80)],
+        _ => char::from(byte),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_document_is_lost() {
+        let xml = "<a k='1'>t<b>2</b><b x='y'/><c/><d> </d></a>";
+        let document = roxmltree::Document::parse(xml).unwrap();
+        let json = to_json(document.root_element()).unwrap();
+        let expected = serde_json::json!(
+            {"@k": "1", "b": ["2", {"@x": "y"}], "c": "", "d": " ", "#text": "t"});
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let xml = "<a>".repeat(5000) + &"</a>".repeat(5000);
+        if let Ok(document) = roxmltree::Document::parse(&xml) {
+            assert!(to_json(document.root_element()).is_err());
+        }
+    }
+
+    #[test]
+    fn legacy_encodings_are_read() {
+        let head = "<?xml version=\"1.0\" encoding=\"WINDOWS-1252\"?>";
+        let bytes = [head.as_bytes(), b"<a>\xb5m \x80</a>"].concat();
+        assert!(decode(&bytes).ends_with("<a>\u{b5}m \u{20ac}</a>"));
+        assert_eq!(decode("<a>µ</a>".as_bytes()), "<a>µ</a>");
+        assert_eq!(decode(&[0xff, 0xfe, 0x3c, 0, 0x61, 0]), "<a");
+    }
+}

@@ -1,0 +1,6 @@
+//! Every reader against what other programs read from the same files.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bcf;
+mod fingerprint;
