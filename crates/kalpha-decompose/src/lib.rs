@@ -1,1 +1,3 @@
 //! PCA, number of components, NMF, phases and the rare-phase guard.
+
+pub mod nmf_kl;
