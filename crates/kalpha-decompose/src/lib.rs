@@ -1,3 +1,6 @@
 //! PCA, number of components, NMF, phases and the rare-phase guard.
 
 pub mod nmf_kl;
+pub mod pca;
+#[cfg(test)]
+mod simulated;
