@@ -76,7 +76,7 @@ pub trait Reader: Sync {
 }
 
 /// All readers.
-pub(crate) static READERS: &[&dyn Reader] = &[&crate::bcf::Bcf];
+pub(crate) static READERS: &[&dyn Reader] = &[&crate::bcf::Bcf, &crate::hspy::Hspy];
 
 /// All formats that can be read.
 pub fn formats() -> impl Iterator<Item = FormatId> {

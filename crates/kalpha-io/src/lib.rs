@@ -10,6 +10,8 @@
 mod bcf;
 mod error;
 mod format;
+mod gather;
+mod hspy;
 mod input;
 mod open;
 mod xml;

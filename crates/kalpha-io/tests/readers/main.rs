@@ -4,3 +4,4 @@
 
 mod bcf;
 mod fingerprint;
+mod hspy;
