@@ -4,3 +4,4 @@ pub mod eigen;
 pub mod gram;
 pub mod rng;
 pub mod simd;
+pub mod statistics;

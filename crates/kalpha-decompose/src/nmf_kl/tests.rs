@@ -212,6 +212,6 @@ fn reaches_the_deviance_of_scikit_learn() {
     let model = nmf_kl(&serial(0), &rows, 3, &params, Fixed::default()).unwrap();
     // scikit-learn 1.9.1, NMF(3, beta_loss="kullback-leibler", solver="mu", init="random",
     // tol=1e-10, max_iter=5000), best of ten seeds: 2 KL = reconstruction_err_ squared.
-    let peer = 2466.465_306_5;
+    let peer = 2466.4653065;
     assert!((model.end_members.deviance / peer - 1.0).abs() < 1e-5, "{:?}", model.end_members);
 }
