@@ -22,7 +22,7 @@ pub enum Command {
 }
 
 /// How to read a file.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct ReadArgs {
     /// The file (.bcf .hspy .msa .rpl .npy), or demo:eds, demo:eds-bulk
     pub file: String,

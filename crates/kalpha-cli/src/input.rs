@@ -2,17 +2,31 @@
 
 use crate::args::ReadArgs;
 use kalpha_core::Dataset;
+use kalpha_io::{FormatId, OpenOptions, formats};
 
 /// Opens the file or makes the demo, with `--set` on top.
 pub fn open(args: &ReadArgs) -> anyhow::Result<Dataset> {
     let mut dataset = match args.file.strip_prefix("demo:") {
-        Some(_name) => anyhow::bail!("demo not wired"),
-        None => anyhow::bail!("io not wired"),
+        Some(name) => crate::demo::dataset(name)?,
+        None => kalpha_io::open(
+            &args.file,
+            &OpenOptions { format: format(args)?, signal: args.signal.clone() },
+        )?,
     };
-    #[allow(unreachable_code)]
     for assignment in &args.set {
-        let dataset: &mut Dataset = &mut dataset;
         dataset.metadata.set(assignment)?;
     }
     Ok(dataset)
+}
+
+/// The format named by `--format`.
+fn format(args: &ReadArgs) -> anyhow::Result<Option<FormatId>> {
+    let Some(name) = &args.format else { return Ok(None) };
+    match formats().find(|format| format.name() == name.as_str()) {
+        Some(format) => Ok(Some(format)),
+        None => {
+            let known: Vec<_> = formats().map(FormatId::name).collect();
+            anyhow::bail!("no format is called {name:?} (hint: one of {})", known.join(", "))
+        }
+    }
 }

@@ -4,8 +4,10 @@
 //! 2 a bug, 130 interrupted.
 
 mod args;
+mod demo;
 mod input;
 mod inspect;
+mod output;
 mod progress;
 mod recipe;
 mod run;

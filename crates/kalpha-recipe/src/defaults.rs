@@ -15,5 +15,5 @@ pub fn recipe(name: &str) -> Option<Recipe> {
 
 /// EDS spectra and spectrum images.
 pub fn eds() -> Recipe {
-    Recipe::new("eds").with("eds.strobe").with("totals")
+    Recipe::new("eds").with("eds.strobe").with("totals").with("pca")
 }

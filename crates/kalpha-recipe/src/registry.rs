@@ -1,12 +1,14 @@
 //! Every step, one line each.
 
 use kalpha_core::{AnyStep, Registered};
+use kalpha_decompose as decompose;
 use kalpha_process as process;
 
 #[rustfmt::skip]
 static STEPS: &[&dyn AnyStep] = &[
     &Registered::<process::strobe::StrobeStep>::new(),
     &Registered::<process::totals::TotalsStep>::new(),
+    &Registered::<decompose::pca::PcaStep>::new(),
 ];
 
 /// All registered steps.
