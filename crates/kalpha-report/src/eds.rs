@@ -2,6 +2,10 @@
 
 mod document;
 mod figures;
+mod html;
+mod image;
+mod tables;
+mod terminal;
 
 pub use document::{
     BackgroundEstimate, Bootstrap, Calibration, Composition, Convergence, Counts,
@@ -11,6 +15,10 @@ pub use document::{
     SpecimenKind, Strobe, ThinningCurve, Truth, TruthRow,
 };
 pub use figures::{
-    ColourScale, EdsFigures, FamilyCurve, FamilyKind, FlagSpectrum, LabelMap, MapFigure,
-    PhaseSpectrum, ScreeFigure, SpectrumFigure,
+    EdsFigures, FamilyCurve, FamilyKind, FlagSpectrum, LabelMap, MapFigure, PhaseSpectrum,
+    ScreeFigure, SpectrumFigure,
 };
+pub use html::report_html;
+pub use image::{PHASE_COLORS, label_png, label_raster, map_png};
+pub use tables::{composition_csv, flagged_csv, intensities_csv, phases_csv};
+pub use terminal::answer;

@@ -2,5 +2,7 @@
 
 #[path = "eds/document.rs"]
 mod document;
+#[path = "eds/render.rs"]
+mod render;
 #[path = "eds/sample.rs"]
 mod sample;

@@ -1,5 +1,7 @@
 //! What the report draws and the JSON does not hold: spectra, maps, recipe, provenance.
 
+use crate::colour_scale::ColourScale;
+
 /// Everything the report draws. Empty or absent parts are left out of the report.
 #[derive(Clone, Debug, Default)]
 pub struct EdsFigures {
@@ -95,16 +97,6 @@ pub struct ScreeFigure {
     pub eigenvalues: Vec<f64>,
     /// Of noise alone (parallel analysis); may be empty.
     pub noise: Vec<f64>,
-}
-
-/// How values become colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ColourScale {
-    /// Dark is low, bright is high.
-    #[default]
-    Sequential,
-    /// Zero is neutral: for signed values.
-    Diverging,
 }
 
 /// A map. Not-a-number is a pixel without a value.

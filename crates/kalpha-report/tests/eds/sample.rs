@@ -3,7 +3,7 @@
 use kalpha_core::{
     Cause, Code, Diagnostic, Metadata, Mode, Quantity, Source, Specimen, Systematics,
 };
-use kalpha_report::eds::*;
+use kalpha_report::{colour_scale::ColourScale, eds::*};
 
 /// Reproducible noise: a linear congruential generator and a Poisson draw.
 struct Noise(u64);
@@ -35,7 +35,7 @@ impl Noise {
 type Family = (&'static str, FamilyKind, &'static [(f64, f64)], f64);
 
 fn peak(energy: f64, at: f64, fwhm_mn: f64) -> f64 {
-    let sigma = ((fwhm_mn * fwhm_mn + 2.5 * (at - 5.895)).max(1e-3)).sqrt() / 2.3548;
+    let sigma = ((fwhm_mn * fwhm_mn + 2.5e-3 * (at - 5.895)).max(1e-3)).sqrt() / 2.3548;
     let z = (energy - at) / sigma;
     (-0.5 * z * z).exp() / (sigma * (std::f64::consts::TAU).sqrt())
 }

@@ -87,6 +87,16 @@ pub enum Refit {
     RawCounts,
 }
 
+impl Refit {
+    /// The outcome as written in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OwnEndMember => "own_end_member",
+            Self::RawCounts => "raw_counts",
+        }
+    }
+}
+
 /// A pixel that the model of the map does not explain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Flagged {

@@ -1,0 +1,221 @@
+//! The report: one HTML file without network, which opens from `file://`.
+//!
+//! The answer comes first. Everything reads without scripts; the script adds zoom, scales and
+//! read-outs. All text of the document is escaped, colours are checked, and the page forbids
+//! itself any outside address.
+
+mod answer;
+mod flags;
+mod maps;
+mod notes;
+mod phases;
+mod rank;
+mod spectrum;
+mod tables;
+
+use super::{document::EdsDocument, figures::EdsFigures};
+use crate::{
+    figure::Escaped,
+    number::{Style, line_name},
+};
+use kalpha_core::Severity;
+use std::fmt::Write;
+
+const STYLE: &str = include_str!("../assets/report.css");
+const SCRIPT: &str = include_str!("../assets/report.js");
+
+/// Numbers in the page.
+const N: Style = Style::Typeset;
+
+/// The report of a run, as one file.
+pub fn report_html(document: &EdsDocument, figures: &EdsFigures) -> String {
+    let sections = [
+        ("answer", "Composition", answer::section(document)),
+        ("truth", "Found and true", notes::truth(document)),
+        ("phases", "Phases", phases::section(document, figures)),
+        ("elements", "Elements", tables::elements(document)),
+        ("spectrum", "Sum spectrum", sum_section(document, figures)),
+        ("maps", "Maps", maps::section(document, figures)),
+        ("unexpected", "Unexpected pixels", flags::section(document, figures)),
+        ("rank", "Number of components", rank::section(document, figures)),
+        ("intensities", "Intensities", tables::intensities(document)),
+        ("warnings", "Warnings", notes::warnings(document)),
+        ("recipe", "Recipe and provenance", notes::recipe(document, figures)),
+    ];
+    let present = || sections.iter().filter(|(_, _, body)| !body.is_empty());
+    let mut out = String::with_capacity(1 << 20);
+    let title = Escaped(&document.title);
+    let _ = write!(
+        out,
+        concat!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
+            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ",
+            "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n",
+            "<meta name=\"color-scheme\" content=\"light dark\">\n",
+            "<title>{} \u{2013} kalpha</title>\n<style>\n{}</style>\n</head>\n<body>\n"
+        ),
+        title, STYLE
+    );
+    out += &header(document);
+    out += "<nav aria-label=\"Sections\"><ul>";
+    for (id, name, _) in present() {
+        let _ = write!(out, r##"<li><a href="#{id}">{name}</a></li>"##);
+    }
+    out += "</ul></nav>\n<main>\n";
+    for (id, name, body) in present() {
+        let _ = writeln!(
+            out,
+            "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{name}</h2>\n{body}\n</section>"
+        );
+    }
+    let program = if document.program.is_empty() { "kalpha" } else { &document.program };
+    let _ = write!(
+        out,
+        "</main>\n<footer>{} \u{b7} schema {}</footer>\n<script>\n{}</script>\n</body>\n</html>\n",
+        Escaped(program),
+        Escaped(&document.schema),
+        SCRIPT
+    );
+    out
+}
+
+fn header(document: &EdsDocument) -> String {
+    let shape = &document.shape;
+    let metadata = &document.metadata;
+    let mut facts: Vec<(&str, String)> = Vec::new();
+    facts.push((
+        "Map",
+        format!("{} \u{d7} {} pixels, {} channels", shape.rows, shape.cols, shape.channels),
+    ));
+    if let Some(size) = &shape.pixel_size {
+        let (x, y) = (N.short(size.x), N.short(size.y));
+        let size_text = if x == y { x } else { format!("{x} \u{d7} {y}") };
+        facts.push(("Pixel", format!("{size_text} {}", unit(&size.unit))));
+    }
+    let counts = &document.counts;
+    facts.push((
+        "Counts",
+        format!("{}, {} per pixel", N.count(counts.used), N.short(counts.per_pixel)),
+    ));
+    if let Some(strobe) = &counts.strobe {
+        let share = N.short(100.0 * strobe.fraction);
+        facts.push((
+            "Strobe peak",
+            format!("{} counts left out ({share} %)", N.count(strobe.counts)),
+        ));
+    }
+    let mut beam = Vec::new();
+    beam.extend(metadata.acquisition_mode.map(|mode| mode.to_string().to_uppercase()));
+    beam.extend(metadata.beam_energy_kev.map(|e| format!("{} kV", N.short(e))));
+    if !beam.is_empty() {
+        facts.push(("Beam", beam.join(", ")));
+    }
+    let take_off = metadata.take_off_angle.map(|a| format!("take-off {}\u{b0}", N.short(a)));
+    let elevation = metadata.elevation_angle.map(|a| format!("elevation {}\u{b0}", N.short(a)));
+    let detector: Vec<String> =
+        metadata.detector.clone().into_iter().chain(take_off.or(elevation)).collect();
+    if !detector.is_empty() {
+        facts.push(("Detector", detector.join(", ")));
+    }
+    if let Some(specimen) = &document.specimen {
+        let inferred = if specimen.inferred { ", inferred" } else { "" };
+        facts.push(("Specimen", format!("{} ({}{inferred})", specimen.kind, specimen.because)));
+    }
+    let mut out = String::from("<header>\n<p class=\"kind\">EDS spectrum image</p>\n");
+    let _ = writeln!(out, "<h1>{}</h1>", Escaped(&document.title));
+    let _ = write!(out, "<p class=\"source\">{}", Escaped(&document.source.path));
+    if !document.source.format.is_empty() {
+        let _ = write!(out, " \u{b7} {}", Escaped(&document.source.format));
+    }
+    out += "</p>\n<dl class=\"facts\">";
+    for (name, value) in facts {
+        let _ = write!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(&value));
+    }
+    out += "</dl>\n";
+    let warnings = document.warnings.iter().filter(|w| w.severity == Severity::Warning).count();
+    if warnings > 0 {
+        let plural = if warnings == 1 { "warning" } else { "warnings" };
+        let _ = writeln!(
+            out,
+            r##"<p class="alert"><a href="#warnings">{warnings} {plural}</a>: read before using a number.</p>"##
+        );
+    }
+    out + "</header>\n"
+}
+
+fn sum_section(document: &EdsDocument, figures: &EdsFigures) -> String {
+    let alt = format!("sum spectrum on a logarithmic scale: {}", spectrum::words(&figures.sum));
+    let view = spectrum::View { id: "sum", alt: &alt, unit: "counts", height: 300.0, faint: None };
+    let figure = spectrum::figure(figures, &figures.sum, &view);
+    if figure.is_empty() {
+        return String::new();
+    }
+    let mut out = figure;
+    out += r#"<p class="legend"><span class="key counts">measured</span><span class="key model">fit</span><span class="key background">background</span><span class="key specimen">specimen</span><span class="key other">grid, support, detector</span><span class="key artefact">pile-up, escape</span></p>"#;
+    out += &notes::calibration(document);
+    if let Some(max_pixel) = figures.max_pixel.as_ref() {
+        let maximum = super::figures::SpectrumFigure {
+            counts: max_pixel.clone(),
+            families: Vec::new(),
+            ..Default::default()
+        };
+        let view = spectrum::View {
+            id: "max-pixel",
+            alt: "maximum-pixel spectrum on a logarithmic scale",
+            unit: "counts",
+            height: 170.0,
+            faint: None,
+        };
+        let figure = spectrum::figure(figures, &maximum, &view);
+        let _ = write!(
+            out,
+            "<details><summary>Maximum-pixel spectrum: the largest count of any pixel, channel by channel</summary>{figure}</details>"
+        );
+    }
+    out
+}
+
+/// A unit as print writes it.
+fn unit(text: &str) -> String {
+    match text {
+        "um" => "\u{b5}m".to_owned(),
+        "A" => "\u{c5}".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// Cause of a systematic in words.
+fn cause(cause: &kalpha_core::Cause) -> String {
+    use kalpha_core::Cause;
+    match cause {
+        Cause::BackgroundModel => "background model".to_owned(),
+        Cause::KFactor(line) => format!("k-factor {}", line_name(line)),
+        Cause::ReferenceSet => "reference set".to_owned(),
+        other => other.to_string().replace('_', " "),
+    }
+}
+
+/// A table in a box of its own that scrolls sideways on narrow screens.
+fn table(caption: &str, head: &[(&str, &str)], rows: &str) -> String {
+    let mut out = String::from("<div class=\"table\"><table>");
+    if !caption.is_empty() {
+        let _ = write!(out, "<caption>{caption}</caption>");
+    }
+    out += "<thead><tr>";
+    for (class, name) in head {
+        let _ = write!(out, r#"<th scope="col" class="{class}">{name}</th>"#);
+    }
+    let _ = write!(out, "</tr></thead><tbody>{rows}</tbody></table></div>");
+    out
+}
+
+/// The value of a quantity with its whole uncertainty.
+fn quantity(quantity: &kalpha_core::Quantity) -> String {
+    use kalpha_core::Quantity;
+    match (quantity, quantity.sigma()) {
+        (Quantity::Measured { value, .. }, Some(sigma)) => N.plus_minus(*value, sigma),
+        (Quantity::UpperLimit { limit, .. }, _) => format!("< {}", N.short(*limit)),
+        (Quantity::Measured { value, .. }, None) => N.short(*value),
+    }
+}

@@ -1,0 +1,127 @@
+//! Calibration, warnings, truth, recipe, provenance.
+
+use super::{N, table};
+use crate::{
+    eds::{
+        document::{Calibration, EdsDocument, Estimate},
+        figures::EdsFigures,
+    },
+    figure::Escaped,
+    number::line_name,
+};
+use kalpha_core::{Diagnostic, Severity};
+use std::fmt::Write;
+
+pub(super) fn calibration(document: &EdsDocument) -> String {
+    let pm = |e: &Estimate| N.plus_minus(e.value, e.sigma);
+    match &document.calibration {
+        Calibration::Fitted { offset_ev, gain_ev, resolution_mn_ka_ev, lines } => {
+            let lines: Vec<String> = lines.iter().map(|line| line_name(line)).collect();
+            format!(
+                "<p>Energy scale fitted to {}: offset {} eV, {} eV per channel, resolution {} eV at Mn\u{a0}K\u{3b1}.</p>",
+                Escaped(&lines.join(", ")),
+                pm(offset_ev),
+                pm(gain_ev),
+                pm(resolution_mn_ka_ev)
+            )
+        }
+        Calibration::Refused { reason, hint } => format!(
+            r#"<div class="warning"><p><b>Energy calibration refused.</b> {}</p><p class="hint">{}</p></div>"#,
+            Escaped(reason),
+            Escaped(hint)
+        ),
+        Calibration::AsFile => String::new(),
+    }
+}
+
+pub(super) fn warnings(document: &EdsDocument) -> String {
+    let mut sorted: Vec<&Diagnostic> = document.warnings.iter().collect();
+    sorted.sort_by_key(|w| std::cmp::Reverse(w.severity));
+    let mut out = String::new();
+    for warning in sorted {
+        let (class, name) = match warning.severity {
+            Severity::Warning => ("warning", "Warning"),
+            Severity::Note => ("note", "Note"),
+        };
+        let _ = write!(
+            out,
+            r#"<div class="{class}"><p><b>{name}: {}.</b> {}</p>"#,
+            Escaped(&words(&format!("{:?}", warning.code))),
+            Escaped(&warning.message)
+        );
+        if !warning.hint.is_empty() {
+            let _ = write!(out, r#"<p class="hint">{}</p>"#, Escaped(&warning.hint));
+        }
+        if !warning.step.is_empty() {
+            let _ =
+                write!(out, r#"<p class="step">step <code>{}</code></p>"#, Escaped(&warning.step));
+        }
+        out += "</div>";
+    }
+    out
+}
+
+/// `NotConverged` as `not converged`.
+fn words(name: &str) -> String {
+    let mut out = String::new();
+    for (i, c) in name.chars().enumerate() {
+        if c.is_uppercase() && i > 0 {
+            out.push(' ');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+pub(super) fn truth(document: &EdsDocument) -> String {
+    let Some(truth) = &document.truth else { return String::new() };
+    let mut rows = String::new();
+    for row in &truth.rows {
+        let found = match (row.found, row.sigma) {
+            (Some(found), Some(sigma)) => N.plus_minus(found, sigma),
+            (Some(found), None) => N.short(found),
+            (None, _) => "not found".to_owned(),
+        };
+        let verdict = if row.agrees { "\u{2713} agrees" } else { "\u{2717} differs" };
+        let _ = write!(
+            rows,
+            r#"<tr><th scope="row">{}</th><td class="num">{}</td><td class="num lead">{found}</td><td>{}</td><td class="{}">{verdict}</td></tr>"#,
+            Escaped(&row.what),
+            N.short(row.truth),
+            Escaped(&row.unit),
+            if row.agrees { "good" } else { "bad" },
+        );
+    }
+    let caption =
+        format!("These data are simulated: {}.", Escaped(truth.about.trim_end_matches('.')));
+    let head = [("", "Quantity"), ("num", "true"), ("num", "found"), ("", "unit"), ("", "")];
+    table(&caption, &head, &rows)
+}
+
+pub(super) fn recipe(document: &EdsDocument, figures: &EdsFigures) -> String {
+    let mut out = String::new();
+    if !document.outputs.is_empty() {
+        let mut rows = String::new();
+        for output in &document.outputs {
+            let _ = write!(
+                rows,
+                r#"<tr><th scope="row"><code>{}</code></th><td>{}</td></tr>"#,
+                Escaped(&output.file),
+                Escaped(&output.about)
+            );
+        }
+        out += &table("Beside this report:", &[("", "File"), ("", "holds")], &rows);
+    }
+    for (name, text, open) in
+        [("Recipe", &figures.recipe_toml, " open"), ("Provenance", &figures.provenance_json, "")]
+    {
+        if !text.is_empty() {
+            let _ = write!(
+                out,
+                "<details{open}><summary>{name}</summary><pre tabindex=\"0\">{}</pre></details>",
+                Escaped(text)
+            );
+        }
+    }
+    out
+}

@@ -1,0 +1,253 @@
+//! The short answer that `kalpha run` prints.
+
+use super::document::{Composition, EdsDocument, Element, Flagged, Quantification, Role};
+use crate::number::Style;
+use kalpha_core::{Quantity, Severity};
+
+const N: Style = Style::Plain;
+/// Lines do not grow beyond this.
+const WIDTH: usize = 78;
+/// Holds what belongs on one line.
+const GLUE: char = '\u{a0}';
+/// Phases and flags shown before "and n more".
+const MOST: usize = 6;
+
+/// The answer of a run as a few lines of text, without a final newline.
+///
+/// `color` puts headings in bold and refusals and warnings in yellow (leave it off under
+/// `NO_COLOR` or when the output is no terminal). `report` is where the report was written.
+pub fn answer(document: &EdsDocument, color: bool, report: Option<&str>) -> String {
+    let mut page = Page { color, lines: Vec::new() };
+    page.heading(document);
+    page.elements(&document.elements);
+    page.composition(document);
+    page.phases(document);
+    page.flagged(&document.flagged);
+    page.warnings(document);
+    if let Some(report) = report {
+        page.entry("Report", &printable(report));
+    }
+    page.lines.join("\n")
+}
+
+struct Page {
+    color: bool,
+    lines: Vec<String>,
+}
+
+/// Text of a file without control characters, so that it cannot drive the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+impl Page {
+    fn style(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// `Name      text`, wrapped between words.
+    fn entry(&mut self, name: &str, text: &str) {
+        self.entry_styled(name, text, "");
+    }
+
+    fn entry_styled(&mut self, name: &str, text: &str, code: &str) {
+        let mut first = true;
+        for line in wrapped(text, WIDTH - 13) {
+            let name = if first { name } else { "" };
+            let line = if code.is_empty() { line } else { self.style(code, &line) };
+            let padded = format!("{name:<13}");
+            let padded = if first { self.style("1", &padded) } else { padded };
+            self.lines.push(format!("{padded}{line}"));
+            first = false;
+        }
+    }
+
+    fn heading(&mut self, document: &EdsDocument) {
+        let shape = &document.shape;
+        let title = printable(&document.title);
+        self.lines.push(self.style("1", &title));
+        let mut facts = format!(
+            "{} x {} pixels, {} channels, {} counts ({} per pixel)",
+            shape.rows,
+            shape.cols,
+            shape.channels,
+            N.count(document.counts.used),
+            N.short(document.counts.per_pixel)
+        );
+        if let Some(specimen) = &document.specimen {
+            facts += &format!(", {}", specimen.kind);
+        }
+        self.lines.push(facts);
+        if let Some(strobe) = &document.counts.strobe {
+            self.lines.push(format!(
+                "strobe peak left out: {} counts ({} %)",
+                N.count(strobe.counts),
+                N.short(100.0 * strobe.fraction)
+            ));
+        }
+        self.lines.push(String::new());
+    }
+
+    fn elements(&mut self, elements: &[Element]) {
+        let list = |role: fn(Role) -> bool| {
+            let names = elements.iter().filter(|e| role(e.role));
+            let names = names
+                .map(|e| format!("{}{GLUE}({}{GLUE}sigma)", e.symbol, N.fixed(e.significance, 0)));
+            printable(&names.collect::<Vec<_>>().join(", "))
+        };
+        let specimen = list(|role| role == Role::Specimen);
+        self.entry("Elements", if specimen.is_empty() { "none detected" } else { &specimen });
+        let other = list(|role| role != Role::Specimen);
+        if !other.is_empty() {
+            self.entry("", &format!("not of the specimen: {other}"));
+        }
+    }
+
+    fn composition(&mut self, document: &EdsDocument) {
+        match &document.quantification {
+            Quantification::Composition(composition) => self.fractions(composition),
+            Quantification::NotQuantified(refusal) => {
+                let text = printable(&refusal.message);
+                self.entry_styled("Composition", &format!("not quantified: {text}"), "33");
+                if !refusal.hint.is_empty() {
+                    self.entry("", &printable(&refusal.hint));
+                }
+            }
+        }
+    }
+
+    fn fractions(&mut self, composition: &Composition) {
+        let mut name = "Composition";
+        for element in composition.elements.iter().take(10) {
+            let mut text = format!(
+                "{:<3}{:>16} at.%{:>18} wt%",
+                element.symbol,
+                amount(&element.atomic_percent),
+                amount(&element.weight_percent)
+            );
+            if let Quantity::Measured { stat, syst, .. } = &element.atomic_percent {
+                let (_, stat) = N.pair(0.0, *stat);
+                let (_, syst) = N.pair(0.0, syst.total());
+                text += &format!("   (at.%: stat {stat}, syst {syst})");
+            }
+            let name_text = self.style("1", &format!("{name:<13}"));
+            self.lines.push(format!("{name_text}{text}"));
+            name = "";
+        }
+        let out: Vec<&str> = composition.left_out.iter().map(|l| l.symbol.as_str()).collect();
+        if !out.is_empty() {
+            self.entry("", &printable(&format!("left out: {}", out.join(", "))));
+        }
+    }
+
+    fn phases(&mut self, document: &EdsDocument) {
+        let width = document
+            .phases
+            .iter()
+            .take(MOST)
+            .map(|p| p.name.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(32);
+        let mut name = "Phases";
+        for phase in document.phases.iter().take(MOST) {
+            let percent = |x: f64| N.fixed(100.0 * x, 1);
+            let area = &phase.area_fraction;
+            let mut text = format!(
+                "{:<width$}{GLUE}{GLUE}{:>5}{GLUE}% ({} to {})",
+                printable(&phase.name).replace(' ', &GLUE.to_string()),
+                percent(area.value),
+                percent(area.lower.max(0.0)),
+                percent(area.upper.min(1.0))
+            )
+            .replace(' ', &GLUE.to_string());
+            if let Quantification::Composition(composition) = &phase.quantification {
+                let parts: Vec<String> = composition
+                    .elements
+                    .iter()
+                    .take(4)
+                    .map(|e| format!("{} {}", e.symbol, amount(&e.atomic_percent)))
+                    .map(|part| part.replace(' ', &GLUE.to_string()))
+                    .collect();
+                text += &format!("  {}{GLUE}at.%", parts.join(", "));
+            }
+            self.entry(name, &text);
+            name = "";
+        }
+        if document.phases.len() > MOST {
+            self.entry("", &format!("and {} more", document.phases.len() - MOST));
+        }
+    }
+
+    fn flagged(&mut self, flags: &[Flagged]) {
+        if flags.is_empty() {
+            self.entry("Unexpected", "no pixel");
+            return;
+        }
+        let plural = if flags.len() == 1 { "pixel" } else { "pixels" };
+        let list: Vec<String> = flags
+            .iter()
+            .take(MOST)
+            .map(|flag| {
+                let [row, col] = flag.pixel;
+                let element = flag.element.as_deref().unwrap_or("spectrum");
+                format!(
+                    "[{row},{GLUE}{col}]{GLUE}{}{GLUE}(p{GLUE}{})",
+                    printable(element),
+                    N.probability(flag.p_family_wise)
+                )
+            })
+            .collect();
+        let more = if flags.len() > MOST { ", ..." } else { "" };
+        let text = format!("{} {plural}: {}{more}", flags.len(), list.join(", "));
+        self.entry_styled("Unexpected", &text, "33");
+    }
+
+    fn warnings(&mut self, document: &EdsDocument) {
+        let count = |severity: Severity| {
+            document.warnings.iter().filter(|w| w.severity == severity).count()
+        };
+        let (warnings, notes) = (count(Severity::Warning), count(Severity::Note));
+        if warnings + notes == 0 {
+            return;
+        }
+        let number = |n: usize, word: &str| match n {
+            1 => format!("1 {word}"),
+            n => format!("{n} {word}s"),
+        };
+        let text = match (warnings, notes) {
+            (0, notes) => number(notes, "note"),
+            (warnings, 0) => number(warnings, "warning"),
+            (warnings, notes) => {
+                format!("{}, {}", number(warnings, "warning"), number(notes, "note"))
+            }
+        };
+        self.entry_styled("Warnings", &text, if warnings > 0 { "33" } else { "" });
+    }
+}
+
+/// A quantity with its whole uncertainty.
+fn amount(quantity: &Quantity) -> String {
+    match (quantity, quantity.sigma()) {
+        (Quantity::Measured { value, .. }, Some(sigma)) => N.plus_minus(*value, sigma),
+        (Quantity::Measured { value, .. }, None) => N.short(*value),
+        (Quantity::UpperLimit { limit, .. }, _) => format!("< {}", N.short(*limit)),
+    }
+}
+
+/// Lines of at most `width` characters, broken at spaces; no-break spaces hold and become
+/// plain ones. A longer word stands alone.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter_mut().for_each(|line| *line = line.replace(GLUE, " "));
+    lines
+}
