@@ -1,5 +1,6 @@
 //! EDS spectrum images: one document, its faces.
 
+mod assemble;
 mod document;
 mod figures;
 mod html;
@@ -7,6 +8,7 @@ mod image;
 mod tables;
 mod terminal;
 
+pub use assemble::{AssembleError, assemble};
 pub use document::{
     BackgroundEstimate, Bootstrap, Calibration, Composition, Convergence, Counts,
     CumulativeVariance, Dispersion, DocumentError, EdsDocument, Element, ElementFraction, Estimate,
