@@ -32,6 +32,12 @@ pub enum IoError {
         /// Formats that can be read.
         known: String,
     },
+    /// The energy axis given by the user cannot be understood.
+    #[error("energy axis {got:?} is not OFFSET,SCALE,UNIT (hint: --energy-axis -0.47,0.01,keV)")]
+    EnergyAxis {
+        /// What was given.
+        got: String,
+    },
     /// Several readers take the file for their own with the same confidence.
     #[error("{}: could be {} (hint: choose one with --format)", file.display(),
         formats.iter().map(|f| f.name()).collect::<Vec<_>>().join(" or "))]

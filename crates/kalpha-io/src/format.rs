@@ -76,7 +76,13 @@ pub trait Reader: Sync {
 }
 
 /// All readers.
-pub(crate) static READERS: &[&dyn Reader] = &[&crate::bcf::Bcf, &crate::hspy::Hspy];
+pub(crate) static READERS: &[&dyn Reader] = &[
+    &crate::bcf::Bcf,
+    &crate::hspy::Hspy,
+    &crate::msa::Msa,
+    &crate::ripple::Ripple,
+    &crate::npy::Npy,
+];
 
 /// All formats that can be read.
 pub fn formats() -> impl Iterator<Item = FormatId> {

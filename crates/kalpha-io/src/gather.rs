@@ -142,6 +142,14 @@ enum State {
     Intensities(Intensities),
 }
 
+/// What gathered rows turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    SparseCounts,
+    DenseCounts,
+    Intensities,
+}
+
 /// Gathers rows block by block.
 #[derive(Debug)]
 pub(crate) struct Gather {
@@ -156,6 +164,14 @@ pub(crate) struct Gather {
 pub(crate) struct Gathered {
     pub rows: Rows,
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Says that the noise of the values is unknown.
+pub(crate) fn not_counts() -> Diagnostic {
+    let message = "the values are not counts (negative, fractional or not a number): \
+                   their noise is unknown";
+    Diagnostic::warning(Code::Assumed, message)
+        .hint("give the counts as the detector recorded them where there are any")
 }
 
 fn for_each_stored(csr: &CsrCounts, mut f: impl FnMut(u32)) {
@@ -180,6 +196,15 @@ impl Gather {
         };
         let most_nonzero = (rows as f64 * channels as f64 * SPARSE_BELOW) as usize;
         Self { channels, most_nonzero, nonzero: 0, state, floats: false }
+    }
+
+    /// What the rows so far turned out to be.
+    pub fn kind(&self) -> Kind {
+        match self.state {
+            State::Sparse(_) => Kind::SparseCounts,
+            State::Counts(_) => Kind::DenseCounts,
+            State::Intensities(_) => Kind::Intensities,
+        }
     }
 
     /// Adds complete rows.
@@ -262,10 +287,7 @@ impl Gather {
             diagnostics.push(Diagnostic::note(Code::Assumed, message));
         }
         if !is_counts {
-            let message = "the values are not counts (negative, fractional or not a number): \
-                           their noise is unknown";
-            let hint = "give the counts as the detector recorded them where there are any";
-            diagnostics.push(Diagnostic::warning(Code::Assumed, message).hint(hint));
+            diagnostics.push(not_counts());
         }
         let meta = RowsMeta {
             rows,

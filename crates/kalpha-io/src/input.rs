@@ -73,6 +73,22 @@ impl Input {
         }
     }
 
+    /// Refuses a signal by another name, for formats that hold one only.
+    pub(crate) fn only_signal(
+        &self,
+        name: &str,
+        options: &crate::OpenOptions,
+    ) -> Result<(), IoError> {
+        match &options.signal {
+            Some(asked) if asked != name => Err(IoError::NoSignal {
+                file: self.path.clone(),
+                asked: asked.clone(),
+                available: vec![name.to_owned()],
+            }),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn corrupt(
         &self,
         offset: u64,

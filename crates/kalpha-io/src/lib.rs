@@ -8,15 +8,21 @@
 //! list of readers in `format.rs`.
 
 mod bcf;
+mod dense;
 mod error;
 mod format;
 mod gather;
 mod hspy;
 mod input;
+mod msa;
+mod npy;
 mod open;
+mod plain;
+mod ripple;
+pub mod write;
 mod xml;
 
 pub use error::IoError;
 pub use format::{Confidence, FormatId, Reader, formats};
 pub use input::Input;
-pub use open::{OpenOptions, detect, open, read, signals};
+pub use open::{EnergyAxis, OpenOptions, detect, open, read, signals};

@@ -5,8 +5,11 @@ use crate::{
     format::{Confidence, FormatId, READERS, Reader, known_formats, reader},
     input::Input,
 };
-use kalpha_core::Dataset;
-use std::path::Path;
+use kalpha_core::{
+    Axis, Cell, CellBuffer, Code, CsrCounts, Dataset, Diagnostic, RowSource, Rows, RowsError,
+    RowsMeta, Unit,
+};
+use std::{ops::Range, path::Path, str::FromStr, sync::Arc};
 
 /// How to open a file.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +18,76 @@ pub struct OpenOptions {
     pub format: Option<FormatId>,
     /// The signal, where the file holds several (`--signal`); default: the first of spectra.
     pub signal: Option<String>,
+    /// The axis along a spectrum, where the file gives none or a wrong one (`--energy-axis`).
+    pub energy_axis: Option<EnergyAxis>,
+}
+
+/// A linear energy axis given by the user: `OFFSET,SCALE,UNIT`.
+///
+/// ```
+/// let axis: kalpha_io::EnergyAxis = "-0.47,0.01,keV".parse()?;
+/// assert_eq!((axis.offset, axis.scale), (-0.47, 0.01));
+/// # Ok::<(), kalpha_io::IoError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnergyAxis {
+    /// Energy of channel 0.
+    pub offset: f64,
+    /// Energy from one channel to the next.
+    pub scale: f64,
+    /// Unit of both.
+    pub unit: Unit,
+}
+
+impl FromStr for EnergyAxis {
+    type Err = IoError;
+    fn from_str(text: &str) -> Result<Self, IoError> {
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        let number = |text: &str| text.parse::<f64>().ok().filter(|x| x.is_finite());
+        match parts[..] {
+            [offset, scale, unit] => number(offset)
+                .zip(number(scale).filter(|s| *s != 0.0))
+                .map(|(offset, scale)| Self { offset, scale, unit: Unit::parse(unit) }),
+            _ => None,
+        }
+        .ok_or_else(|| IoError::EnergyAxis { got: text.to_owned() })
+    }
+}
+
+/// Rows under another signal axis.
+struct Relabelled {
+    meta: RowsMeta,
+    source: Rows,
+}
+
+impl RowSource for Relabelled {
+    fn meta(&self) -> &RowsMeta {
+        &self.meta
+    }
+
+    fn cell<'a>(
+        &'a self,
+        range: Range<usize>,
+        buffer: &'a mut CellBuffer,
+    ) -> Result<Cell<'a>, RowsError> {
+        self.source.cell(range, buffer)
+    }
+
+    fn as_csr(&self) -> Option<&CsrCounts> {
+        self.source.as_csr()
+    }
+}
+
+/// Puts the user's energy axis in the place of the file's.
+fn relabel(mut dataset: Dataset, axis: &EnergyAxis, input: &Input) -> Result<Dataset, IoError> {
+    let mut meta = dataset.rows.meta().clone();
+    let EnergyAxis { offset, scale, unit } = axis;
+    meta.signal = Axis::linear("Energy", unit.clone(), *offset, *scale, meta.channels)
+        .map_err(|source| IoError::Axis { file: input.path().to_owned(), source })?;
+    dataset.rows = Arc::new(Relabelled { meta, source: dataset.rows });
+    let message = format!("the energy axis is {offset} + {scale} i {}, as given", unit.symbol());
+    dataset.diagnostics.push(Diagnostic::note(Code::Assumed, message));
+    Ok(dataset)
 }
 
 /// Formats a file could have, the most plausible first.
@@ -66,7 +139,11 @@ pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Dataset, Io
 /// # Errors
 /// As [`open`].
 pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
-    choose(input, options)?.read(input, options)
+    let dataset = choose(input, options)?.read(input, options)?;
+    match &options.energy_axis {
+        Some(axis) => relabel(dataset, axis, input),
+        None => Ok(dataset),
+    }
 }
 
 /// Names of the signals in a file, as [`OpenOptions::signal`] takes them.

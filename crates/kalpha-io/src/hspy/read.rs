@@ -190,19 +190,22 @@ fn read_data(input: &Input, experiment: &Experiment) -> Result<Gather, IoError> 
     if bytes > limit {
         return Err(input.too_large(object, bytes, limit));
     }
+    if bytes == 0 {
+        return Err(IoError::NoSpectra {
+            file: input.path().to_owned(),
+            found: format!("{object} of shape {shape:?}"),
+        });
+    }
     let channels = shape.last().copied().unwrap_or(0);
     let rows = shape.iter().rev().skip(1).product();
     let mut gather = Gather::new(rows, channels);
-    if bytes == 0 {
-        return Ok(gather);
-    }
     // A single spectrum is read whole; else the slowest axis is cut at chunk borders.
     let slabs = if shape.len() > 1 { shape[0] as u64 } else { 1 };
     let chunk = match data.chunks().and_then(|c| c.first().copied()) {
         Some(chunk) if shape.len() > 1 => u64::from(chunk).clamp(1, slabs),
         _ => 1,
     };
-    let step = (BLOCK_BYTES / (bytes / slabs).max(1) / chunk * chunk).max(chunk);
+    let step = (BLOCK_BYTES / (bytes / slabs) / chunk * chunk).max(chunk);
     for start in (0..slabs).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
         let mut selection = SliceInfo::all(shape.len());
         if shape.len() > 1 {

@@ -1,4 +1,4 @@
-//! `.bcf` against RosettaSciIO 0.14: whole arrays (by fingerprint), axes, metadata.
+//! `.bcf` against RosettaSciIO 0.15: whole arrays (by fingerprint), axes, metadata.
 //!
 //! One difference is deliberate: RosettaSciIO gives an EDS map the pixel height of the file for
 //! both axes; the file has a width of its own, and that is used here.

@@ -5,3 +5,5 @@
 mod bcf;
 mod fingerprint;
 mod hspy;
+mod raw;
+mod written;
