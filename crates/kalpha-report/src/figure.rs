@@ -32,7 +32,7 @@ impl std::fmt::Display for Escaped<'_> {
 
 /// Width of a label in pixels at 11 px, near enough to keep labels apart.
 pub(crate) fn label_width(text: &str) -> f64 {
-    text.chars().map(|c| if c.is_ascii_uppercase() || c == '+' { 7.6 } else { 6.2 }).sum()
+    text.chars().map(|c| if c.is_ascii_uppercase() || c == '+' { 8.4 } else { 6.7 }).sum()
 }
 
 /// Where text stands against its point.
@@ -90,7 +90,7 @@ impl Plot {
     /// Grid, ticks and titles. An empty title is left out, and with it the tick labels of x.
     pub fn axes(&mut self, x_title: &str, y_title: &str) {
         let [left, top, right, bottom] = self.frame;
-        for tick in self.y.ticks(((bottom - top) / 42.0) as usize) {
+        for tick in self.y.ticks(((bottom - top) / 28.0) as usize) {
             let y = self.py(tick.value);
             let _ = write!(
                 self.body,

@@ -6,3 +6,5 @@ mod document;
 mod render;
 #[path = "eds/sample.rs"]
 mod sample;
+#[path = "eds/tables.rs"]
+mod tables;

@@ -91,7 +91,7 @@
       this.energy = energy.values || Array.from({ length: n }, (_, i) => energy.offset + energy.step * i);
       this.first = this.energy[0]; this.last = this.energy[n - 1];
       this.range = this.data.range.slice();
-      this.scale = "log";
+      this.scale = this.data.scale;
       this.canvas = box.querySelector(".canvas");
       this.readout = box.querySelector(".readout");
       box.classList.add("live");
@@ -112,7 +112,7 @@
         for (const b of scales) b.setAttribute("aria-pressed", String(b.textContent === name));
         this.draw();
       }));
-      scales.forEach((b, i) => b.setAttribute("aria-pressed", String(i === 0)));
+      for (const b of scales) b.setAttribute("aria-pressed", String(b.textContent === this.scale));
       bar.appendChild(document.createElement("span")).className = "gap";
       button("+", "zoom in", () => this.zoom(0.6));
       button(MINUS, "zoom out", () => this.zoom(1 / 0.6));
@@ -143,7 +143,10 @@
     draw() {
       const d = this.data, width = Math.floor(this.canvas.clientWidth);
       if (width < 80) return;
-      const [low, high] = this.range, left = 62, right = width - 12, top = 44;
+      const [low, high] = this.range, left = 62, right = width - 12;
+      const named = d.families.filter(f => f.at >= low && f.at <= high).map(f => ({ f, width: 8 + [...f.name].reduce((w, c) => w + (/[A-Z+]/.test(c) ? 8.4 : 6.7), 0) }));
+      const upright = named.reduce((w, i) => w + i.width, 0) > right - left;
+      const top = !d.families.length ? 12 : upright ? 72 : 44;
       const hasResidual = Boolean(d.residual);
       const bottom = top + d.height, rTop = bottom + 16, rBottom = rTop + (hasResidual ? 84 : 0);
       const end = hasResidual ? rBottom : bottom;
@@ -170,7 +173,7 @@
         if (label && x1 - x0 > 12) make("text", { class: "note", transform: `translate(${(x0 + x1) / 2 + 4} ${a + 8}) rotate(-90)`, "text-anchor": "end" }, svg, "strobe, left out");
       };
       strobe(top, bottom, true);
-      for (const [v, text] of scale.ticks(yLow || 0, yTop, Math.floor(d.height / 42))) {
+      for (const [v, text] of scale.ticks(yLow || 0, yTop, Math.floor(d.height / 28))) {
         make("path", { class: "grid", d: `M${left} ${py(v)}H${right}` }, svg);
         make("text", { class: "tick", x: left - 7, y: py(v) + 3.8, "text-anchor": "end" }, svg, text);
       }
@@ -203,16 +206,15 @@
       make("path", { class: "counts", d: steps }, inner);
       line("background", d.background);
       line("model", d.model);
-      this.labels(svg, d.families.filter(f => f.at >= low && f.at <= high), px, left, right, top, bottom);
+      this.labels(svg, named, upright, px, left, right, top, bottom);
       make("path", { class: "axis", d: `M${left} ${bottom}H${right}` }, svg);
       if (hasResidual) {
-        let worst = 4;
-        for (let i = i0; i <= i1; i++) worst = Math.max(worst, Math.abs(d.residual[i]));
-        worst = Math.min(12, Math.ceil(worst));
+        let worst = 5.5;
+        for (let i = i0; i <= i1; i++) if (Math.abs(d.residual[i]) > worst) worst = 11;
         const ry = r => (rTop + rBottom) / 2 - clamp(r / worst, -1, 1) * (rBottom - rTop) / 2;
         make("rect", { class: "three-sigma", x: left, y: ry(3), width: right - left, height: ry(-3) - ry(3) }, svg);
         strobe(rTop, rBottom, false);
-        for (const [v, text] of linearTicks(-worst, worst, 2)) {
+        for (const [v, text] of linearTicks(-worst, worst, 3)) {
           make("path", { class: "grid", d: `M${left} ${ry(v)}H${right}` }, svg);
           make("text", { class: "tick", x: left - 7, y: ry(v) + 3.8, "text-anchor": "end" }, svg, text);
         }
@@ -231,10 +233,9 @@
       this.pointer(svg, { left, right, top, end, px });
       this.canvas.replaceChildren(svg);
     }
-    labels(svg, families, px, left, right, top, bottom) {
-      const items = families.map(f => ({ f, x: px(f.at), width: 7 + [...f.name].reduce((w, c) => w + (/[A-Z+]/.test(c) ? 7.6 : 6.2), 0) }));
+    labels(svg, items, upright, px, left, right, top, bottom) {
+      for (const i of items) i.x = px(i.f.at);
       items.sort((a, b) => a.x - b.x);
-      const upright = items.reduce((w, i) => w + i.width, 0) > right - left;
       if (upright) for (const i of items) i.width = 13;
       spread(items, left - 20, right);
       for (const { f, x, at } of items) {

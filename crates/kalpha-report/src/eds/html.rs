@@ -34,13 +34,13 @@ pub fn report_html(document: &EdsDocument, figures: &EdsFigures) -> String {
         ("truth", "Found and true", notes::truth(document)),
         ("phases", "Phases", phases::section(document, figures)),
         ("elements", "Elements", tables::elements(document)),
-        ("spectrum", "Sum spectrum", sum_section(document, figures)),
+        ("spectrum", "Spectrum", sum_section(document, figures)),
         ("maps", "Maps", maps::section(document, figures)),
-        ("unexpected", "Unexpected pixels", flags::section(document, figures)),
-        ("rank", "Number of components", rank::section(document, figures)),
+        ("unexpected", "Unexpected", flags::section(document, figures)),
+        ("rank", "Components", rank::section(document, figures)),
         ("intensities", "Intensities", tables::intensities(document)),
         ("warnings", "Warnings", notes::warnings(document)),
-        ("recipe", "Recipe and provenance", notes::recipe(document, figures)),
+        ("recipe", "Recipe", notes::recipe(document, figures)),
     ];
     let present = || sections.iter().filter(|(_, _, body)| !body.is_empty());
     let mut out = String::with_capacity(1 << 20);
@@ -145,9 +145,17 @@ fn header(document: &EdsDocument) -> String {
 }
 
 fn sum_section(document: &EdsDocument, figures: &EdsFigures) -> String {
+    let axis = spectrum::EnergyAxis::new(figures);
     let alt = format!("sum spectrum on a logarithmic scale: {}", spectrum::words(&figures.sum));
-    let view = spectrum::View { id: "sum", alt: &alt, unit: "counts", height: 300.0, faint: None };
-    let figure = spectrum::figure(figures, &figures.sum, &view);
+    let view = spectrum::View {
+        id: "sum",
+        alt: &alt,
+        unit: "counts",
+        height: 300.0,
+        expected: None,
+        linear: false,
+    };
+    let figure = spectrum::figure(&axis, &figures.sum, &view);
     if figure.is_empty() {
         return String::new();
     }
@@ -165,9 +173,10 @@ fn sum_section(document: &EdsDocument, figures: &EdsFigures) -> String {
             alt: "maximum-pixel spectrum on a logarithmic scale",
             unit: "counts",
             height: 170.0,
-            faint: None,
+            expected: None,
+            linear: false,
         };
-        let figure = spectrum::figure(figures, &maximum, &view);
+        let figure = spectrum::figure(&axis, &maximum, &view);
         let _ = write!(
             out,
             "<details><summary>Maximum-pixel spectrum: the largest count of any pixel, channel by channel</summary>{figure}</details>"
@@ -194,6 +203,18 @@ fn cause(cause: &kalpha_core::Cause) -> String {
         Cause::ReferenceSet => "reference set".to_owned(),
         other => other.to_string().replace('_', " "),
     }
+}
+
+/// Prose of the document, escaped, with command-line flags in a fixed font on one line.
+fn prose(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let escaped = Escaped(word).to_string();
+        match word.starts_with("--") && word.len() > 2 {
+            true => format!("<code class=\"flag\">{escaped}</code>"),
+            false => escaped,
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A table in a box of its own that scrolls sideways on narrow screens.

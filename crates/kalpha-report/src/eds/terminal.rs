@@ -25,7 +25,7 @@ pub fn answer(document: &EdsDocument, color: bool, report: Option<&str>) -> Stri
     page.flagged(&document.flagged);
     page.warnings(document);
     if let Some(report) = report {
-        page.entry("Report", &printable(report));
+        page.entry("Report", report);
     }
     page.lines.join("\n")
 }
@@ -52,7 +52,7 @@ impl Page {
 
     fn entry_styled(&mut self, name: &str, text: &str, code: &str) {
         let mut first = true;
-        for line in wrapped(text, WIDTH - 13) {
+        for line in wrapped(&printable(text), WIDTH - 13) {
             let name = if first { name } else { "" };
             let line = if code.is_empty() { line } else { self.style(code, &line) };
             let padded = format!("{name:<13}");
@@ -93,7 +93,7 @@ impl Page {
             let names = elements.iter().filter(|e| role(e.role));
             let names = names
                 .map(|e| format!("{}{GLUE}({}{GLUE}sigma)", e.symbol, N.fixed(e.significance, 0)));
-            printable(&names.collect::<Vec<_>>().join(", "))
+            names.collect::<Vec<_>>().join(", ")
         };
         let specimen = list(|role| role == Role::Specimen);
         self.entry("Elements", if specimen.is_empty() { "none detected" } else { &specimen });
@@ -107,10 +107,10 @@ impl Page {
         match &document.quantification {
             Quantification::Composition(composition) => self.fractions(composition),
             Quantification::NotQuantified(refusal) => {
-                let text = printable(&refusal.message);
-                self.entry_styled("Composition", &format!("not quantified: {text}"), "33");
+                let text = format!("not quantified: {}", refusal.message);
+                self.entry_styled("Composition", &text, "33");
                 if !refusal.hint.is_empty() {
-                    self.entry("", &printable(&refusal.hint));
+                    self.entry("", &refusal.hint);
                 }
             }
         }
@@ -119,24 +119,26 @@ impl Page {
     fn fractions(&mut self, composition: &Composition) {
         let mut name = "Composition";
         for element in composition.elements.iter().take(10) {
-            let mut text = format!(
-                "{:<3}{:>16} at.%{:>18} wt%",
-                element.symbol,
+            let parts = match &element.atomic_percent {
+                Quantity::Measured { stat, syst, .. } => {
+                    let (stat, syst) = (N.pair(0.0, *stat).1, N.pair(0.0, syst.total()).1);
+                    format!("({stat} stat, {syst} syst)")
+                }
+                Quantity::UpperLimit { .. } => String::new(),
+            };
+            let text = format!(
+                "{:<3}{:>13} at.% {parts:<22}{:>14} wt%",
+                printable(&element.symbol),
                 amount(&element.atomic_percent),
                 amount(&element.weight_percent)
             );
-            if let Quantity::Measured { stat, syst, .. } = &element.atomic_percent {
-                let (_, stat) = N.pair(0.0, *stat);
-                let (_, syst) = N.pair(0.0, syst.total());
-                text += &format!("   (at.%: stat {stat}, syst {syst})");
-            }
             let name_text = self.style("1", &format!("{name:<13}"));
             self.lines.push(format!("{name_text}{text}"));
             name = "";
         }
         let out: Vec<&str> = composition.left_out.iter().map(|l| l.symbol.as_str()).collect();
         if !out.is_empty() {
-            self.entry("", &printable(&format!("left out: {}", out.join(", "))));
+            self.entry("", &format!("left out: {}", out.join(", ")));
         }
     }
 
@@ -155,7 +157,7 @@ impl Page {
             let area = &phase.area_fraction;
             let mut text = format!(
                 "{:<width$}{GLUE}{GLUE}{:>5}{GLUE}% ({} to {})",
-                printable(&phase.name).replace(' ', &GLUE.to_string()),
+                phase.name.replace(' ', &GLUE.to_string()),
                 percent(area.value),
                 percent(area.lower.max(0.0)),
                 percent(area.upper.min(1.0))
@@ -165,11 +167,13 @@ impl Page {
                 let parts: Vec<String> = composition
                     .elements
                     .iter()
-                    .take(4)
+                    .take(3)
                     .map(|e| format!("{} {}", e.symbol, amount(&e.atomic_percent)))
-                    .map(|part| part.replace(' ', &GLUE.to_string()))
                     .collect();
-                text += &format!("  {}{GLUE}at.%", parts.join(", "));
+                let more = if composition.elements.len() > 3 { ", ..." } else { "" };
+                // One piece: it stands on the next line where this one is full.
+                let fractions = format!("{} at.%{more}", parts.join(", "));
+                text += &format!(" {}", fractions.replace(' ', &GLUE.to_string()));
             }
             self.entry(name, &text);
             name = "";
@@ -193,7 +197,7 @@ impl Page {
                 let element = flag.element.as_deref().unwrap_or("spectrum");
                 format!(
                     "[{row},{GLUE}{col}]{GLUE}{}{GLUE}(p{GLUE}{})",
-                    printable(element),
+                    element,
                     N.probability(flag.p_family_wise)
                 )
             })

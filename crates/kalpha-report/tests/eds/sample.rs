@@ -78,7 +78,11 @@ fn spectrum(
         .iter()
         .map(|&m| if scale < 1.0 { noise.poisson(m / scale) * scale } else { noise.poisson(m) })
         .collect();
-    let residual = model.iter().zip(&counts).map(|(m, c)| (c - m) / m.max(1.0).sqrt()).collect();
+    let residual = model
+        .iter()
+        .zip(&counts)
+        .map(|(m, c)| (c - m) / (m * scale.min(1.0)).max(1e-9).sqrt())
+        .collect();
     SpectrumFigure {
         counts,
         model: Some(model),
@@ -125,8 +129,8 @@ fn element(
         found_in: FoundIn::Sum,
         role,
         rule: match role {
-            Role::Grid => "copper grid: same copper in every phase and in the hole".to_owned(),
-            Role::Support => "support film".to_owned(),
+            Role::Grid => "copper is in every phase and in the hole alike".to_owned(),
+            Role::Support => "carbon film".to_owned(),
             _ => String::new(),
         },
         given: false,
@@ -136,13 +140,14 @@ fn element(
 
 fn fraction(symbol: &str, family: &str, wt: f64, at: f64, scale: f64) -> ElementFraction {
     let quantity = |value: f64| {
-        let shift = value * (100.0 - value) / 100.0;
+        let sign = if symbol == "Pt" { -1.0 } else { 1.0 };
+        let shift = sign * value * (100.0 - value) / 100.0;
         let syst = Systematics::none()
             .with(Cause::BackgroundModel, 0.011 * shift)
             .with(Cause::KFactor("Fe_Ka".into()), 0.1 * shift)
             .with(Cause::KFactor("Pt_La".into()), -0.15 * shift)
             .with(Cause::Absorption, 0.02 * shift);
-        Quantity::measured(value, 0.021 * shift * scale, syst)
+        Quantity::measured(value, 0.021 * shift.abs() * scale, syst)
     };
     ElementFraction {
         symbol: symbol.to_owned(),
@@ -423,7 +428,7 @@ pub fn film() -> (EdsDocument, EdsFigures) {
         Output { file: "intensities.csv".into(), about: "line intensities".into() },
     ];
     document.truth = Some(Truth {
-        about: "simulated core-shell particles on carbon".into(),
+        about: "core-shell particles on carbon".into(),
         rows: vec![
             TruthRow {
                 what: "Fe in the shell".into(),
@@ -500,9 +505,9 @@ pub fn film() -> (EdsDocument, EdsFigures) {
             noise: (0..24).map(|k| 1.34 - 0.011 * k as f64).collect(),
         }),
         maps: vec![
-            map("Fe_Ka", "Fe Ka", (rows, cols), iron),
-            map("Pt_La", "Pt La", (rows, cols), platinum),
-            map("Cu_Ka", "Cu Ka", (rows, cols), copper),
+            map("Fe_Ka", "", (rows, cols), iron),
+            map("Pt_La", "", (rows, cols), platinum),
+            map("Cu_Ka", "", (rows, cols), copper),
         ],
         labels: Some(LabelMap { rows, cols, labels }),
         deviance: Some(MapFigure {
@@ -721,7 +726,7 @@ pub fn rock() -> (EdsDocument, EdsFigures) {
             .iter()
             .map(|&l| noise.poisson(mean.get(l as usize).copied().unwrap_or(8.0)))
             .collect();
-        map(name, &name.replace('_', " "), (rows, cols), values)
+        map(name, "", (rows, cols), values)
     };
     let maps = [
         ("O_Ka", [30.0, 22.0, 20.0, 18.0, 16.0, 12.0]),

@@ -1,6 +1,6 @@
 //! The answer: the composition with its budget, or why there is none.
 
-use super::{N, cause, quantity, table};
+use super::{N, cause, prose, quantity, table};
 use crate::{
     eds::document::{
         Composition, EdsDocument, ElementFraction, KFactorSource, NotQuantified, Quantification,
@@ -31,10 +31,10 @@ pub(super) fn section(document: &EdsDocument) -> String {
 fn refused(refusal: &NotQuantified) -> String {
     let mut out = format!(
         r#"<div class="refused"><p class="verdict">Not quantified</p><p>{}</p>"#,
-        Escaped(&refusal.message)
+        prose(&refusal.message)
     );
     if !refusal.hint.is_empty() {
-        let _ = write!(out, r#"<p class="hint">{}</p>"#, Escaped(&refusal.hint));
+        let _ = write!(out, r#"<p class="hint">{}</p>"#, prose(&refusal.hint));
     }
     let _ = write!(
         out,
@@ -56,7 +56,7 @@ fn summary(document: &EdsDocument) -> String {
         let phases: Vec<String> = document
             .phases
             .iter()
-            .map(|p| format!("{} ({} %)", p.name, N.short(100.0 * p.area_fraction.value)))
+            .map(|p| format!("{} {}\u{a0}%", p.name, N.fixed(100.0 * p.area_fraction.value, 1)))
             .collect();
         items.push(format!("<dt>Phases</dt><dd>{}</dd>", Escaped(&phases.join(", "))));
     }

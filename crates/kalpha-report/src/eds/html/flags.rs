@@ -4,7 +4,7 @@ use super::{N, spectrum, table};
 use crate::{
     eds::{
         document::{EdsDocument, Flagged, Guard, Refit},
-        figures::{EdsFigures, SpectrumFigure},
+        figures::{EdsFigures, FamilyCurve, FamilyKind, SpectrumFigure},
     },
     figure::Escaped,
     number::line_name,
@@ -70,7 +70,7 @@ fn rows(flags: &[Flagged]) -> String {
         };
         let _ = write!(
             rows,
-            r#"<tr><th scope="row" class="num">[{}, {}]</th><td>{what}</td><td class="num">{} × {}</td><td class="num lead">{}</td><td class="num">{}</td><td class="num">{}</td><td class="num">{}</td><td>{}</td><td>{refit}</td></tr>"#,
+            r#"<tr><th scope="row" class="num">[{}, {}]</th><td class="nowrap">{what}</td><td class="num">{} × {}</td><td class="num lead">{}</td><td class="num">{}</td><td class="num">{}</td><td class="num">{}</td><td class="nowrap">{}</td><td class="nowrap">{refit}</td></tr>"#,
             flag.pixel[0],
             flag.pixel[1],
             flag.neighbourhood[0],
@@ -96,28 +96,49 @@ fn rows(flags: &[Flagged]) -> String {
     table("", &head, &rows)
 }
 
+/// Sparse spectra are read in bins: a channel holds a count or none.
 fn spectra(document: &EdsDocument, figures: &EdsFigures) -> String {
+    let fine = spectrum::EnergyAxis::new(figures);
+    let factor = fine.binning();
+    let axis = fine.binned(factor);
+    let sums = |counts: &[f64]| -> Vec<f64> {
+        counts.chunks_exact(factor).map(|bin| bin.iter().sum()).collect()
+    };
+    let width = match figures.energies.as_slice() {
+        [a, b, ..] => 1000.0 * (b - a) * factor as f64,
+        _ => return String::new(),
+    };
+    let unit = format!("counts per {} eV", N.fixed(width, 0));
     let mut out = String::new();
     for (i, found) in figures.flagged.iter().take(6).enumerate() {
         let [row, col] = found.pixel;
         let flag = document.flagged.iter().find(|flag| flag.pixel == found.pixel);
-        let element = flag.and_then(|flag| flag.element.as_deref()).unwrap_or("whole spectrum");
-        let alt = format!("spectrum at [{row}, {col}] ({element}) against the expected counts");
-        let shown = SpectrumFigure { counts: found.counts.clone(), ..SpectrumFigure::default() };
+        let element = flag.and_then(|flag| flag.element.as_deref());
+        let name = element.unwrap_or("whole spectrum");
+        let alt = format!("spectrum at [{row}, {col}] ({name}) against the expected counts");
+        let label = |family: &FamilyCurve| FamilyCurve { curve: Vec::new(), ..family.clone() };
+        let families = figures.sum.families.iter();
+        let shown = SpectrumFigure {
+            counts: sums(&found.counts),
+            families: families.filter(|f| f.kind != FamilyKind::Artefact).map(label).collect(),
+            ..SpectrumFigure::default()
+        };
+        let expected = sums(&found.expected);
         let view = spectrum::View {
             id: &format!("flag-{i}"),
             alt: &alt,
-            unit: "counts",
+            unit: &unit,
             height: 150.0,
-            faint: Some(&found.expected),
+            expected: Some(&expected),
+            linear: true,
         };
-        let figure = spectrum::figure(figures, &shown, &view);
+        let figure = spectrum::figure(&axis, &shown, &view);
         if !figure.is_empty() {
             let open = if i == 0 { " open" } else { "" };
             let _ = write!(
                 out,
                 r#"<details{open}><summary>Spectrum at [{row}, {col}], {}</summary>{figure}<p class="legend"><span class="key counts">measured</span><span class="key expected">expected</span></p></details>"#,
-                Escaped(element)
+                Escaped(name)
             );
         }
     }

@@ -8,6 +8,7 @@ use crate::{
         figures::{EdsFigures, MapFigure},
     },
     figure::Escaped,
+    number::line_name,
     png::{Raster, binned},
 };
 use std::fmt::Write;
@@ -46,17 +47,22 @@ fn figure(map: &MapFigure, overlay: &Overlay<'_>) -> String {
     let raster = Raster::of_values(&map.name, (rows, cols), &values, map.scale, &range);
     let Ok(uri) = raster.and_then(|raster| raster.data_uri()) else { return String::new() };
     let (low, high) = (N.short(range.low), N.short(range.high));
-    let alt = format!("map of {}, from {low} to {high} {}", map.title, map.unit);
-    let mut out = format!("<figure class=\"map\"><figcaption>{}</figcaption>", Escaped(&map.title));
+    let title = if map.title.is_empty() { line_name(&map.name) } else { map.title.clone() };
+    let alt = format!("map of {title}, from {low} to {high} {}", map.unit);
+    let mut out = format!(
+        r#"<figure class="map"><figcaption title="{}">{} <span class="quiet">{}</span></figcaption>"#,
+        Escaped(&map.unit),
+        Escaped(&title),
+        Escaped(&map.unit)
+    );
     out += &image(&uri, (map.rows, map.cols), &alt, overlay);
     let low = if range.clipped_low { format!("\u{2264} {low}") } else { low };
     let high = if range.clipped_high { format!("\u{2265} {high}") } else { high };
     let zero = if map.scale == ColourScale::Diverging { "<span>0</span>" } else { "" };
     let _ = write!(
         out,
-        r#"<div class="scale" aria-hidden="true"><div class="colours" style="background:{}"></div><div class="ends"><span>{low}</span>{zero}<span class="unit">{}</span><span>{high}</span></div></div></figure>"#,
+        r#"<div class="scale" aria-hidden="true"><div class="colours" style="background:{}"></div><div class="ends"><span>{low}</span>{zero}<span>{high}</span></div></div></figure>"#,
         map.scale.css_gradient(),
-        Escaped(&map.unit),
     );
     out
 }

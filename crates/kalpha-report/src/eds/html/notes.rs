@@ -1,6 +1,6 @@
 //! Calibration, warnings, truth, recipe, provenance.
 
-use super::{N, table};
+use super::{N, prose, table};
 use crate::{
     eds::{
         document::{Calibration, EdsDocument, Estimate},
@@ -27,8 +27,8 @@ pub(super) fn calibration(document: &EdsDocument) -> String {
         }
         Calibration::Refused { reason, hint } => format!(
             r#"<div class="warning"><p><b>Energy calibration refused.</b> {}</p><p class="hint">{}</p></div>"#,
-            Escaped(reason),
-            Escaped(hint)
+            prose(reason),
+            prose(hint)
         ),
         Calibration::AsFile => String::new(),
     }
@@ -47,10 +47,10 @@ pub(super) fn warnings(document: &EdsDocument) -> String {
             out,
             r#"<div class="{class}"><p><b>{name}: {}.</b> {}</p>"#,
             Escaped(&words(&format!("{:?}", warning.code))),
-            Escaped(&warning.message)
+            prose(&warning.message)
         );
         if !warning.hint.is_empty() {
-            let _ = write!(out, r#"<p class="hint">{}</p>"#, Escaped(&warning.hint));
+            let _ = write!(out, r#"<p class="hint">{}</p>"#, prose(&warning.hint));
         }
         if !warning.step.is_empty() {
             let _ =

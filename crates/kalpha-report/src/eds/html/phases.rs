@@ -3,7 +3,7 @@
 use super::{
     N, answer,
     maps::{Overlay, image},
-    quantity, spectrum, table,
+    spectrum, table,
 };
 use crate::{
     colour_scale::parse_hex,
@@ -48,23 +48,35 @@ pub(super) fn section(document: &EdsDocument, figures: &EdsFigures) -> String {
             area(&phase.area_fraction),
             N.count(phase.pixels as u64),
         );
-        let what =
-            if quantified { answer::in_one_line(&phase.quantification) } else { strongest(phase) };
-        let _ = write!(rows, "<td>{what}</td></tr>");
+        if quantified {
+            let _ = write!(rows, "<td>{}</td>", answer::in_one_line(&phase.quantification));
+        }
+        rows += "</tr>";
     }
     if let Some(mixed) = &document.mixed_fraction {
+        let pixels = figures.labels.as_ref().map_or(String::new(), |map| {
+            let mixed = map.labels.iter().filter(|label| **label == LabelMap::MIXED).count();
+            N.count(mixed as u64)
+        });
         let _ = write!(
             rows,
-            r#"<tr><th scope="row"><span class="swatch" style="background:{MIXED}"></span>mixed</th>{}<td></td><td class="quiet">boundary pixels, in no phase</td></tr>"#,
+            r#"<tr><th scope="row"><span class="swatch" style="background:{MIXED}"></span>mixed</th>{}<td class="num">{pixels}</td>"#,
             area(mixed)
         );
+        rows += if quantified { "<td></td></tr>" } else { "</tr>" };
     }
     let level = document.phases.first().map_or(0.95, |p| p.area_fraction.confidence);
-    let caption = format!("Area with its {} % interval.", N.short(100.0 * level));
-    let last = if quantified { "at.%" } else { "strongest families (counts)" };
-    let head = [("", "Phase"), ("num", "area %"), ("", "interval"), ("num", "pixels"), ("", last)];
+    let caption = format!(
+        "Area with its {} % interval. Mixed pixels lie on boundaries and belong to no phase.",
+        N.short(100.0 * level)
+    );
+    let mut head = vec![("", "Phase"), ("num", "area %"), ("", "interval"), ("num", "pixels")];
+    if quantified {
+        head.push(("", "at.%"));
+    }
     out += &table(&caption, &head, &rows);
     out += "</div></div>";
+    out += &matrix(document);
     out += &spectra(document, figures);
     out
 }
@@ -79,24 +91,57 @@ fn area(interval: &crate::eds::document::Interval) -> String {
     )
 }
 
-/// The families with the most counts above the critical level.
-fn strongest(phase: &Phase) -> String {
-    let mut found: Vec<_> = phase
-        .intensities
-        .iter()
-        .filter(|i| i.detected)
-        .filter_map(|i| i.counts.value().map(|value| (value, i)))
-        .collect();
-    found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let parts: Vec<String> = found
-        .iter()
-        .take(5)
-        .map(|(_, i)| {
-            let name = line_name(&i.family);
-            format!(r#"<span class="part">{} {}</span>"#, Escaped(&name), quantity(&i.counts))
-        })
-        .collect();
-    parts.join(" ")
+/// Mean counts per pixel of every family in every phase, tinted by their share of the largest.
+fn matrix(document: &EdsDocument) -> String {
+    let mut families: Vec<&str> = Vec::new();
+    for intensity in document.phases.iter().flat_map(|p| &p.intensities) {
+        if !families.contains(&intensity.family.as_str()) {
+            families.push(&intensity.family);
+        }
+    }
+    if families.is_empty() {
+        return String::new();
+    }
+    let mean = |phase: &Phase, family: &str| {
+        let found = phase.intensities.iter().find(|i| i.family == family)?;
+        let pixels = phase.pixels.max(1) as f64;
+        let (value, sigma) = (found.counts.value()? / pixels, found.counts.sigma()? / pixels);
+        Some((value, sigma, found.detected))
+    };
+    let mut rows = String::new();
+    for phase in &document.phases {
+        let _ = write!(
+            rows,
+            r#"<tr><th scope="row"><span class="swatch" style="background:{}"></span>{}</th>"#,
+            color(phase),
+            Escaped(&phase.name)
+        );
+        for family in &families {
+            let means = document.phases.iter().filter_map(|p| mean(p, family));
+            let largest = means.map(|(value, _, _)| value).fold(0.0, f64::max);
+            let Some((value, sigma, detected)) = mean(phase, family) else {
+                rows += "<td></td>";
+                continue;
+            };
+            let share = if largest > 0.0 { (value / largest).clamp(0.0, 1.0) } else { 0.0 };
+            let class = if detected { "num" } else { "num faint" };
+            let _ = write!(
+                rows,
+                r#"<td class="{class}" style="--share:{share:.3}" title="{}">{}</td>"#,
+                N.plus_minus(value, sigma),
+                N.pair(value, sigma).0
+            );
+        }
+        rows += "</tr>";
+    }
+    let names: Vec<String> = families.iter().map(|f| Escaped(&line_name(f)).to_string()).collect();
+    let mut head = vec![("", "Phase")];
+    head.extend(names.iter().map(|name| ("num", name.as_str())));
+    let caption = "Mean net counts per pixel, rounded to their uncertainty. The tint compares phases, family by family; grey numbers are below the critical level.";
+    format!(
+        "<h3>Intensities by phase</h3>{}",
+        table(caption, &head, &rows).replacen("class=\"table\"", "class=\"table matrix\"", 1)
+    )
 }
 
 fn label_map(document: &EdsDocument, map: &LabelMap) -> String {
@@ -134,6 +179,7 @@ fn label_map(document: &EdsDocument, map: &LabelMap) -> String {
 }
 
 fn spectra(document: &EdsDocument, figures: &EdsFigures) -> String {
+    let axis = spectrum::EnergyAxis::new(figures);
     let mut out = String::new();
     for phase in &document.phases {
         let Some(found) = figures.phases.iter().find(|s| s.label == phase.label) else { continue };
@@ -144,9 +190,10 @@ fn spectra(document: &EdsDocument, figures: &EdsFigures) -> String {
             alt: &alt,
             unit: "counts per pixel",
             height: 200.0,
-            faint: None,
+            expected: None,
+            linear: false,
         };
-        let figure = spectrum::figure(figures, &found.spectrum, &view);
+        let figure = spectrum::figure(&axis, &found.spectrum, &view);
         if !figure.is_empty() {
             let _ = write!(
                 out,

@@ -61,7 +61,6 @@ fn thinning(curve: &ThinningCurve, chosen: usize) -> String {
     let [left, _, right, _] = plot.frame();
     let y_bound = plot.py(bound);
     plot.raw(&format!(r#"<path class="bound" d="M{left:.1} {y_bound:.1}H{right:.1}"/>"#));
-    plot.text("note", (right - 3.0, y_bound - 6.0), Anchor::End, "minimum + one standard error");
     let inside: Vec<_> = points.iter().filter(|p| p.1 <= top).collect();
     plot.line("curve", inside.iter().map(|p| (p.0, p.1)));
     for &&(k, error, sigma) in &inside {
@@ -81,7 +80,7 @@ fn thinning(curve: &ThinningCurve, chosen: usize) -> String {
         curve.components.get(minimum).copied().unwrap_or(0)
     );
     format!(
-        "<figure>{}<figcaption>Error in predicting the held-out half of thinned counts, {} thinnings. The fewest components below the dashed line are taken.</figcaption></figure>",
+        "<figure>{}<figcaption>Error in predicting the held-out half of thinned counts, {} thinnings. Dashed: the smallest error plus its standard error; the fewest components below it are taken.</figcaption></figure>",
         plot.finish("thinning", &alt),
         curve.thinnings
     )

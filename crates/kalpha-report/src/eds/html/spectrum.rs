@@ -7,6 +7,45 @@ use crate::{
 };
 use std::fmt::Write;
 
+/// The energy axis of a figure.
+pub(super) struct EnergyAxis {
+    /// Energies of the channels, keV.
+    pub energies: Vec<f64>,
+    /// Channels left out, first and last.
+    pub excluded: Option<(usize, usize)>,
+    /// Energies shown at first.
+    pub range: (f64, f64),
+}
+
+impl EnergyAxis {
+    /// The axis of the detector.
+    pub fn new(figures: &EdsFigures) -> Self {
+        Self {
+            energies: figures.energies.clone(),
+            excluded: figures.excluded,
+            range: energy_range(figures),
+        }
+    }
+
+    /// Channels that make bins of about 50 eV.
+    pub fn binning(&self) -> usize {
+        match self.energies.as_slice() {
+            [a, b, ..] if b > a => ((0.05 / (b - a)).ceil() as usize).clamp(1, 50),
+            _ => 1,
+        }
+    }
+
+    /// The same in bins of `factor` channels.
+    pub fn binned(&self, factor: usize) -> Self {
+        let energies = self.energies.chunks_exact(factor);
+        Self {
+            energies: energies.map(|bin| bin.iter().sum::<f64>() / factor as f64).collect(),
+            excluded: self.excluded.map(|(a, b)| (a / factor, b / factor)),
+            range: self.range,
+        }
+    }
+}
+
 /// How a spectrum is shown.
 pub(super) struct View<'a> {
     /// Identity in the page.
@@ -17,18 +56,22 @@ pub(super) struct View<'a> {
     pub unit: &'a str,
     /// Height of the main panel, pixels.
     pub height: f64,
-    /// Only lines of these families are labelled; all where `None`.
-    pub faint: Option<&'a [f64]>,
+    /// Counts expected by a model, drawn as a line.
+    pub expected: Option<&'a [f64]>,
+    /// Linear instead of logarithmic.
+    pub linear: bool,
 }
 
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 12.0;
 const LABELS: f64 = 44.0;
+/// Room for labels that stand upright.
+const UPRIGHT: f64 = 72.0;
 const RESIDUAL: f64 = 84.0;
 
 /// Channels and energies worth showing: from zero to past the last family.
-pub(super) fn energy_range(figures: &EdsFigures) -> (f64, f64) {
+fn energy_range(figures: &EdsFigures) -> (f64, f64) {
     let first = figures.energies.first().copied().unwrap_or(0.0);
     let end = figures.energies.last().copied().unwrap_or(1.0);
     let last_curve = figures
@@ -68,25 +111,31 @@ fn count_range(visible: &[f64]) -> (f64, f64) {
 }
 
 /// The figure: static SVG and data.
-pub(super) fn figure(figures: &EdsFigures, spectrum: &SpectrumFigure, view: &View<'_>) -> String {
-    let energies = &figures.energies;
+pub(super) fn figure(axis: &EnergyAxis, spectrum: &SpectrumFigure, view: &View<'_>) -> String {
+    let energies = &axis.energies;
     let n = energies.len();
     if n < 2 || spectrum.counts.len() != n {
         return String::new();
     }
-    let (low, high) = energy_range(figures);
-    let excluded = |i: usize| figures.excluded.is_some_and(|(a, b)| (a..=b).contains(&i));
+    let (low, high) = axis.range;
+    let excluded = |i: usize| axis.excluded.is_some_and(|(a, b)| (a..=b).contains(&i));
     let shown: Vec<usize> = (0..n).filter(|&i| energies[i] >= low && energies[i] <= high).collect();
     let visible: Vec<f64> =
         shown.iter().filter(|&&i| !excluded(i)).map(|&i| spectrum.counts[i]).collect();
     let (bottom, top) = count_range(&visible);
+    let above = match spectrum.families.len() {
+        0 => 12.0,
+        _ if upright(spectrum, (low, high)) => UPRIGHT,
+        _ => LABELS,
+    };
     let residual = spectrum.residual.as_ref().filter(|r| r.len() == n);
     let main_bottom = if residual.is_some() { 12.0 } else { 42.0 };
-    let height = LABELS + view.height + main_bottom;
-    let inset = [LEFT, LABELS, RIGHT, main_bottom];
-    let mut plot =
-        Plot::new(WIDTH, height, inset, Scale::linear(low, high), Scale::log(bottom, top));
-    draw_excluded(&mut plot, figures, true);
+    let height = above + view.height + main_bottom;
+    let inset = [LEFT, above, RIGHT, main_bottom];
+    let peak = visible.iter().copied().fold(0.0, f64::max);
+    let y = if view.linear { Scale::linear(0.0, 1.08 * peak) } else { Scale::log(bottom, top) };
+    let mut plot = Plot::new(WIDTH, height, inset, Scale::linear(low, high), y);
+    draw_excluded(&mut plot, axis, true);
     let x_title = if residual.is_some() { "" } else { "Energy (keV)" };
     plot.axes(x_title, view.unit);
     let at = |curve: &[f64], i: usize| (energies[i], curve[i]);
@@ -103,8 +152,8 @@ pub(super) fn figure(figures: &EdsFigures, spectrum: &SpectrumFigure, view: &Vie
             plot.band(class(family.kind), run);
         }
     }
-    if let Some(faint) = view.faint.filter(|f| f.len() == n) {
-        let points: Vec<_> = shown.iter().map(|&i| at(faint, i)).collect();
+    if let Some(expected) = view.expected.filter(|f| f.len() == n) {
+        let points: Vec<_> = shown.iter().map(|&i| at(expected, i)).collect();
         plot.line("expected", points);
     }
     let counts: Vec<_> = shown.iter().map(|&i| at(&spectrum.counts, i)).collect();
@@ -118,12 +167,12 @@ pub(super) fn figure(figures: &EdsFigures, spectrum: &SpectrumFigure, view: &Vie
     draw_labels(&mut plot, spectrum, (low, high));
     let mut svg = plot.finish("main", view.alt);
     if let Some(residual) = residual {
-        svg += &residual_panel(figures, residual, &shown, (low, high));
+        svg += &residual_panel(axis, residual, &shown, (low, high));
     }
     let id = Escaped(view.id);
     format!(
         r#"<div class="spectrum" id="{id}"><div class="controls" hidden></div><div class="canvas">{svg}</div><p class="readout" aria-live="off" hidden></p><script type="application/json">{}</script></div>"#,
-        data(figures, spectrum, view, (low, high))
+        data(axis, spectrum, view, (low, high))
     )
 }
 
@@ -140,9 +189,9 @@ fn runs(points: &[(f64, f64, f64)], gap: f64) -> Vec<&[(f64, f64, f64)]> {
     points.chunk_by(|a, b| b.0 - a.0 <= gap).filter(|run| run.len() > 1).collect()
 }
 
-fn draw_excluded(plot: &mut Plot, figures: &EdsFigures, label: bool) {
-    let Some((first, last)) = figures.excluded else { return };
-    let (Some(&a), Some(&b)) = (figures.energies.get(first), figures.energies.get(last)) else {
+fn draw_excluded(plot: &mut Plot, axis: &EnergyAxis, label: bool) {
+    let Some((first, last)) = axis.excluded else { return };
+    let (Some(&a), Some(&b)) = (axis.energies.get(first), axis.energies.get(last)) else {
         return;
     };
     let [_, top, _, bottom] = plot.frame();
@@ -159,6 +208,13 @@ fn draw_excluded(plot: &mut Plot, figures: &EdsFigures, label: bool) {
     }
 }
 
+/// Labels that do not fit on one line stand upright.
+fn upright(spectrum: &SpectrumFigure, (low, high): (f64, f64)) -> bool {
+    let shown = spectrum.families.iter().filter(|f| f.energy_kev >= low && f.energy_kev <= high);
+    let room = shown.map(|f| label_width(&line_name(&f.name)) + 8.0).sum::<f64>();
+    room > WIDTH - LEFT - RIGHT
+}
+
 /// Names above the frame, each with a leader to its line.
 fn draw_labels(plot: &mut Plot, spectrum: &SpectrumFigure, (low, high): (f64, f64)) {
     let mut families: Vec<_> = spectrum
@@ -169,10 +225,9 @@ fn draw_labels(plot: &mut Plot, spectrum: &SpectrumFigure, (low, high): (f64, f6
         .collect();
     families.sort_by(|a, b| a.0.total_cmp(&b.0));
     let centres: Vec<f64> = families.iter().map(|f| f.0).collect();
-    let widths: Vec<f64> = families.iter().map(|f| label_width(&f.1) + 7.0).collect();
+    let widths: Vec<f64> = families.iter().map(|f| label_width(&f.1) + 8.0).collect();
     let [left, top, right, bottom] = plot.frame();
-    // Labels that do not fit on one line stand upright.
-    let upright = widths.iter().sum::<f64>() > right - left;
+    let upright = upright(spectrum, (low, high));
     let widths = if upright { vec![13.0; families.len()] } else { widths };
     let placed = spread(&centres, &widths, (left - 20.0, right));
     for ((x, name, kind), at) in families.iter().zip(placed) {
@@ -191,7 +246,7 @@ fn draw_labels(plot: &mut Plot, spectrum: &SpectrumFigure, (low, high): (f64, f6
 }
 
 fn residual_panel(
-    figures: &EdsFigures,
+    axis: &EnergyAxis,
     residual: &[f64],
     shown: &[usize],
     (low, high): (f64, f64),
@@ -199,20 +254,21 @@ fn residual_panel(
     let mut sizes: Vec<f64> =
         shown.iter().map(|&i| residual[i].abs()).filter(|r| r.is_finite()).collect();
     sizes.sort_by(f64::total_cmp);
-    let bound = sizes.last().copied().unwrap_or(4.0).clamp(4.0, 12.0).ceil();
+    // Beyond eleven sigma the bars end at the frame.
+    let bound = if sizes.last().is_some_and(|worst| *worst > 5.5) { 11.0 } else { 5.5 };
     let inset = [LEFT, 4.0, RIGHT, 42.0];
     let (x, y) = (Scale::linear(low, high), Scale::linear(-bound, bound));
     let mut plot = Plot::new(WIDTH, RESIDUAL + 46.0, inset, x, y);
     let [left, _, right, _] = plot.frame();
     let band = [left, plot.py(3.0), right, plot.py(-3.0)];
     plot.rect("three-sigma", band);
-    draw_excluded(&mut plot, figures, false);
+    draw_excluded(&mut plot, axis, false);
     plot.axes("Energy (keV)", "residual (\u{3c3})");
     let zero = plot.py(0.0);
     let mut d = String::new();
     for &i in shown.iter().filter(|&&i| residual[i].is_finite() && residual[i] != 0.0) {
         let _ =
-            write!(d, "M{:.1} {zero:.1}V{:.1}", plot.px(figures.energies[i]), plot.py(residual[i]));
+            write!(d, "M{:.1} {zero:.1}V{:.1}", plot.px(axis.energies[i]), plot.py(residual[i]));
     }
     plot.raw(&format!(r#"<path class="residual" d="{d}"/>"#));
     plot.finish("residuals", "residuals of the fit in standard deviations")
@@ -220,21 +276,20 @@ fn residual_panel(
 
 /// What the script needs, safe inside a script element.
 fn data(
-    figures: &EdsFigures,
+    axis: &EnergyAxis,
     spectrum: &SpectrumFigure,
     view: &View<'_>,
     (low, high): (f64, f64),
 ) -> String {
-    let n = figures.energies.len();
-    let step = figures.energies[1] - figures.energies[0];
-    let end = figures.energies[n - 1];
-    let linear =
-        (figures.energies[0] + step * (n - 1) as f64 - end).abs() < 1e-6 * end.abs().max(1.0);
+    let n = axis.energies.len();
+    let step = axis.energies[1] - axis.energies[0];
+    let end = axis.energies[n - 1];
+    let linear = (axis.energies[0] + step * (n - 1) as f64 - end).abs() < 1e-6 * end.abs().max(1.0);
     let full = |curve: &Option<Vec<f64>>| curve.as_ref().filter(|c| c.len() == n).map(|c| short(c));
     let families: Vec<_> = spectrum
         .families
         .iter()
-        .filter(|f| f.curve.len() == n)
+        .filter(|f| f.curve.len() == n || f.curve.is_empty())
         .map(|family| {
             let peak = family.curve.iter().copied().fold(0.0, f64::max);
             let bound = 0.001 * peak;
@@ -245,28 +300,29 @@ fn data(
                 "kind": class(family.kind),
                 "at": family.energy_kev,
                 "first": first,
-                "curve": short(&family.curve[first..=last.max(first).min(n - 1)]),
+                "curve": short(family.curve.get(first..=last).unwrap_or_default()),
             })
         })
         .collect();
     let energy = if linear {
-        serde_json::json!({ "offset": figures.energies[0], "step": step })
+        serde_json::json!({ "offset": axis.energies[0], "step": step })
     } else {
-        serde_json::json!({ "values": figures.energies })
+        serde_json::json!({ "values": axis.energies })
     };
     let value = serde_json::json!({
         "energy": energy,
         "n": n,
         "range": [low, high],
-        "excluded": figures.excluded.map(|(a, b)| [a, b]),
+        "excluded": axis.excluded.map(|(a, b)| [a, b]),
         "unit": view.unit,
+        "scale": if view.linear { "linear" } else { "log" },
         "alt": view.alt,
         "height": view.height,
         "counts": short(&spectrum.counts),
         "model": full(&spectrum.model),
         "background": full(&spectrum.background),
         "residual": full(&spectrum.residual),
-        "expected": view.faint.filter(|f| f.len() == n).map(short),
+        "expected": view.expected.filter(|f| f.len() == n).map(short),
         "families": families,
     });
     value.to_string().replace('<', "\\u003c")

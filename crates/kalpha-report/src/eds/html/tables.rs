@@ -27,7 +27,7 @@ pub(super) fn elements(document: &EdsDocument) -> String {
             let mut note = match element.role {
                 Role::Specimen => String::new(),
                 role if element.rule.is_empty() => role.as_str().to_owned(),
-                role => format!("{}: {}", role.as_str(), element.rule),
+                role => format!("{} ({})", role.as_str(), element.rule),
             };
             if element.given {
                 note = if note.is_empty() { "given".to_owned() } else { format!("given; {note}") };
