@@ -10,7 +10,11 @@ pub fn open(args: &ReadArgs) -> anyhow::Result<Dataset> {
         Some(name) => crate::demo::dataset(name)?,
         None => kalpha_io::open(
             &args.file,
-            &OpenOptions { format: format(args)?, signal: args.signal.clone() },
+            &OpenOptions {
+                format: format(args)?,
+                signal: args.signal.clone(),
+                energy_axis: args.energy_axis.as_deref().map(str::parse).transpose()?,
+            },
         )?,
     };
     for assignment in &args.set {

@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let result = kalpha_recipe::run(&recipe, &dataset, &name, &engine);
     progress::clear();
     let result = result?;
-    crate::output::finish(args, &dataset, result, folder, &output)
+    crate::output::finish(args, &dataset, &result, folder)
 }
 
 /// The recipe of this run: the file's or the default one, with what was typed on top.
@@ -67,12 +67,12 @@ fn choose(args: &RunArgs, dataset: &Dataset) -> anyhow::Result<Recipe> {
         recipe.set("eds.cliff_lorimer", "k_factors", k_factors(&args.k_factors)?)?;
     }
     for param in &args.params {
-        let (path, value) = param
-            .split_once('=')
-            .with_context(|| format!("{param:?} is not STEP.NAME=VALUE (hint: --param pca.components=3)"))?;
-        let (step, key) = path
-            .rsplit_once('.')
-            .with_context(|| format!("{path:?} names no parameter (hint: --param pca.components=3)"))?;
+        let (path, value) = param.split_once('=').with_context(|| {
+            format!("{param:?} is not STEP.NAME=VALUE (hint: --param pca.components=3)")
+        })?;
+        let (step, key) = path.rsplit_once('.').with_context(|| {
+            format!("{path:?} names no parameter (hint: --param pca.components=3)")
+        })?;
         recipe.set(step, key, scalar(value))?;
     }
     Ok(recipe)
