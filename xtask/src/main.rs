@@ -1,5 +1,6 @@
 //! `cargo xtask`: chores.
 
+mod bench;
 mod generate;
 
 use clap::{Parser, Subcommand};
@@ -20,10 +21,14 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Time kalpha against its peers (benches/results)
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
+        Command::Bench(bench) => bench::run(bench),
         Command::Gen { check } => generate::generate(check),
     }
 }
