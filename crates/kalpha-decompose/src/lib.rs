@@ -2,5 +2,6 @@
 
 pub mod nmf_kl;
 pub mod pca;
+pub mod rank;
 #[cfg(test)]
 mod simulated;
