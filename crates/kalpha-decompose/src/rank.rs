@@ -141,7 +141,8 @@ pub struct Rank {
     pub cumulative_variance: Option<usize>,
     /// Eigenvalues above those of photons with random sign.
     pub parallel_analysis: usize,
-    /// Largest eigenvalue of photons with random sign: the edge of the noise.
+    /// Largest eigenvalue of photons with random sign, two standard deviations above its mean
+    /// over the thinnings: the edge of the noise.
     pub noise_edge: f64,
     /// Minimum of Malinowski's indicator function.
     pub malinowski_ind: usize,
@@ -179,15 +180,18 @@ pub fn rank(
     let weights = Weights::new(&margins, rows, passes)?;
     let most = params.max_components.min(reference.eigenvalues.len()).max(1);
     let mut judged = Vec::with_capacity(params.thinnings);
-    let mut noise_edge = 0.0;
+    let all = gram::weighted_gram(passes, rows, &weights.rows)?;
+    let all = scaled(&all, &weights.kept, &weights.roots);
+    let mut edges = Vec::with_capacity(params.thinnings);
     for thinning in 0..params.thinnings {
         let stream = Stream::new(passes.ctx().seed(), "rank.thin", thinning as u32);
         let half = half_gram(rows, passes, &weights, stream, false)?;
-        if thinning == 0 {
-            noise_edge = edge(rows, passes, &weights, stream, &half)?;
-        }
+        edges.push(edge(rows, passes, &weights, stream, &half, &all)?);
         judged.push(judge(rows, passes, &weights, stream, &half, most)?);
     }
+    drop(all);
+    let (mean, error) = mean_and_error(&edges);
+    let noise_edge = mean + 2.0 * error * (edges.len() as f64).sqrt();
     let thinning = summarise(&judged);
     let by_thinning = one_standard_error(&thinning);
     let dispersion = dispersion(&judged);
@@ -270,11 +274,10 @@ fn edge(
     weights: &Weights,
     stream: Stream,
     half: &[f64],
+    all: &[f64],
 ) -> Result<f64, StepError> {
     // (A - B)^T (A - B) = 2 (A^T A + B^T B) - X^T X.
     let mut signed = half_gram(rows, passes, weights, stream, true)?;
-    let all = gram::weighted_gram(passes, rows, &weights.rows)?;
-    let all = scaled(&all, &weights.kept, &weights.roots);
     for ((b, a), x) in signed.iter_mut().zip(half).zip(all) {
         *b = 2.0 * (*a + *b) - x;
     }

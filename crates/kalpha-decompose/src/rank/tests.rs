@@ -12,7 +12,7 @@ fn find(counts: &[Vec<u32>]) -> Rank {
 #[test]
 fn mixtures_of_known_rank_at_several_doses() {
     for (k, n, d, dose) in
-        [(1, 800, 120, 50.0), (2, 1500, 200, 150.0), (3, 2000, 256, 100.0), (4, 3000, 256, 150.0)]
+        [(1, 800, 120, 50.0), (2, 1500, 200, 60.0), (3, 2000, 256, 100.0), (4, 3000, 256, 150.0)]
     {
         let found = find(&mixture(k, n, d, dose, 10 + k as u64));
         assert_eq!(found.components, k, "{found:?}");
