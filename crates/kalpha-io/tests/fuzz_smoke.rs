@@ -1,0 +1,239 @@
+//! Byte mutation of real and tiny files: any bytes give a dataset or an error, in little memory.
+//!
+//! `KALPHA_FUZZ_SECONDS` (default 3) is spent on each format; `KALPHA_FUZZ_SEED` starts elsewhere.
+//! A failure prints the seed of its case, which alone reproduces it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use kalpha_core::{CellBuffer, CellGrid, Dataset};
+use kalpha_io::{Input, OpenOptions, read};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// Bytes held now, and the most held since the last reset.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, counting.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(held, Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(held, Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One format at a time, or the memory of another would be counted.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// splitmix64 (Steele, Lea and Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+const SPECIAL: [u64; 12] =
+    [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 40, u64::MAX];
+
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    for _ in 0..1 + random.below(4) {
+        if bytes.is_empty() {
+            return;
+        }
+        // Headers stand at the start more often than not.
+        let reach = if random.below(2) == 0 { bytes.len().min(2048) } else { bytes.len() };
+        let at = random.below(reach);
+        match random.below(8) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = random.next() as u8,
+            2 | 3 => {
+                let value = SPECIAL[random.below(SPECIAL.len())];
+                let width = 1 << random.below(4);
+                let end = (at + width).min(bytes.len());
+                bytes[at..end].copy_from_slice(&value.to_le_bytes()[..end - at]);
+            }
+            4 => bytes.truncate(random.below(bytes.len() + 1)),
+            5 => {
+                let end = (at + 1 + random.below(64)).min(bytes.len());
+                bytes.drain(at..end);
+            }
+            6 => {
+                let from = random.below(bytes.len());
+                let piece = bytes[from..bytes.len().min(from + 1 + random.below(64))].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            _ => {
+                let from = random.below(bytes.len());
+                let n = (1 + random.below(64)).min(bytes.len() - at.max(from));
+                bytes.copy_within(from..from + n, at);
+            }
+        }
+    }
+}
+
+/// What every dataset promises.
+fn check(dataset: &Dataset) {
+    let meta = dataset.meta();
+    assert_eq!(meta.grid().iter().product::<usize>(), meta.rows);
+    assert_eq!(meta.signal.len(), meta.channels);
+    let grid = CellGrid::new(meta.rows, meta.channels);
+    let mut buffer = CellBuffer::default();
+    // The first and last cells: reading all of a large one would be all the test does.
+    let cells = grid.cells();
+    for i in (0..cells.min(4)).chain(cells.saturating_sub(2)..cells) {
+        let cell = dataset.rows.cell(grid.rows(i), &mut buffer).unwrap();
+        let mut last = None;
+        cell.for_each_nonzero(|r, c, _| {
+            assert!(r < cell.rows && c < meta.channels);
+            assert!(last < Some((r, c)), "entries ascend");
+            last = Some((r, c));
+        });
+    }
+}
+
+fn one(path: &Path, original: &[u8], case: u64) -> bool {
+    let mut random = Random(case);
+    let mut bytes = original.to_vec();
+    mutate(&mut bytes, &mut random);
+    let options = OpenOptions {
+        format: Some(path.extension().unwrap().to_str().unwrap().parse().unwrap()),
+        ..OpenOptions::default()
+    };
+    // 64 MiB of scratch is always allowed; what the file can hold unpacked comes on top.
+    let allowed = (64 << 20) + 64 * bytes.len();
+    let before = HELD.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let result = read(&Input::from_bytes(path, bytes), &options);
+    let peak = PEAK.load(Relaxed).saturating_sub(before);
+    assert!(peak <= allowed, "{peak} bytes held, {allowed} allowed");
+    if let Ok(dataset) = &result {
+        check(dataset);
+    }
+    result.is_ok()
+}
+
+fn seeds(extension: &str) -> Vec<PathBuf> {
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let real = ["data/eds", "data/formats"].into_iter().filter_map(kalpha_reference::path);
+    let mut found: Vec<PathBuf> = real
+        .chain([corpus])
+        .flat_map(|folder| fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()))
+        .filter(|p| p.extension().is_some_and(|e| e == extension))
+        .collect();
+    found.sort();
+    found
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn fuzz(extension: &str) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let files: Vec<_> = seeds(extension).into_iter().map(|p| (fs::read(&p).unwrap(), p)).collect();
+    assert!(!files.is_empty());
+    let end = Instant::now() + Duration::from_secs(number("KALPHA_FUZZ_SECONDS", 3));
+    let mut case = number("KALPHA_FUZZ_SEED", 1) << 32;
+    let mut read = 0;
+    // Every file takes as much time, so the tiny ones are tried most often.
+    let share = Duration::from_millis(50);
+    while Instant::now() < end {
+        for (bytes, path) in &files {
+            let stop = Instant::now() + share;
+            while Instant::now() < stop {
+                let outcome = std::panic::catch_unwind(|| one(path, bytes, case));
+                match outcome {
+                    Ok(ok) => read += usize::from(ok),
+                    Err(_) => panic!("case {case} of {} fails", path.display()),
+                }
+                case += 1;
+            }
+        }
+    }
+    let cases = case & 0xffff_ffff;
+    eprintln!("{extension}: {cases} cases, {read} of them read");
+}
+
+#[test]
+fn bcf() {
+    fuzz("bcf");
+}
+
+#[test]
+fn hspy() {
+    fuzz("hspy");
+}
+
+#[test]
+fn msa() {
+    fuzz("msa");
+}
+
+#[test]
+fn npy() {
+    fuzz("npy");
+}
+
+#[test]
+fn rpl() {
+    fuzz("rpl");
+}
+
+/// Every prefix of every tiny file.
+#[test]
+fn truncation() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for extension in ["bcf", "hspy", "msa", "npy", "rpl"] {
+        for path in seeds(extension) {
+            let bytes = fs::read(&path).unwrap();
+            let corpus = path.starts_with(env!("CARGO_MANIFEST_DIR"));
+            let step = if corpus { 7 } else { bytes.len() / 16 + 1 };
+            for end in (0..bytes.len()).step_by(step) {
+                let options = OpenOptions {
+                    format: Some(extension.parse().unwrap()),
+                    ..OpenOptions::default()
+                };
+                let input = Input::from_bytes(&path, bytes[..end].to_vec());
+                if let Ok(dataset) = read(&input, &options) {
+                    check(&dataset);
+                }
+            }
+        }
+    }
+}
