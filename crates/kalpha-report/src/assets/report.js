@@ -48,14 +48,16 @@
     log: { to: (v, a, b) => Math.log(Math.max(v, a) / a) / Math.log(b / a), ticks: logTicks },
     "square root": {
       to: (v, a, b) => Math.sqrt(Math.max(v, 0) / b),
-      // Ticks even in the root, rounded to one digit.
+      // Round numbers from the top down, each clear of the one before.
       ticks: (a, b, n) => {
-        const seen = new Set();
-        for (let i = 0; i <= n; i++) {
-          const v = b * (i / n) ** 2;
-          seen.add(v > 0 ? Number(v.toPrecision(1)) : 0);
-        }
-        return [...seen].filter(v => v <= b).map(v => [v, number(v)]);
+        const out = [];
+        for (let e = Math.floor(Math.log10(b)), last = 2; e > -9; e--)
+          for (const f of [5, 2, 1]) {
+            const v = f * 10 ** e, at = Math.sqrt(v / b);
+            if (v > b || last - at < 0.8 / n || at < 0.5 / n) continue;
+            out.push([v, number(v)]); last = at;
+          }
+        return [[0, "0"], ...out];
       },
     },
     linear: { to: (v, a, b) => v / b, ticks: (a, b, n) => linearTicks(0, b, n) },
@@ -319,7 +321,7 @@
         if (other.dataset.rows !== image.dataset.rows || other.dataset.cols !== image.dataset.cols) continue;
         const cross = other.appendChild(document.createElement("div"));
         cross.className = "cross";
-        Object.assign(cross.style, { left: 100 * col / cols + "%", top: 100 * row / rows + "%", width: 100 / cols + "%", height: 100 / rows + "%" });
+        Object.assign(cross.style, { left: 100 * (col + 0.5) / cols + "%", top: 100 * (row + 0.5) / rows + "%", width: 100 / cols + "%", height: 100 / rows + "%" });
       }
       const where = image.appendChild(document.createElement("div"));
       where.className = "where"; where.textContent = `[${row}, ${col}]`;

@@ -13,7 +13,10 @@ mod rank;
 mod spectrum;
 mod tables;
 
-use super::{document::EdsDocument, figures::EdsFigures};
+use super::{
+    document::EdsDocument,
+    figures::{EdsFigures, FamilyCurve, FamilyKind, SpectrumFigure},
+};
 use crate::{
     figure::Escaped,
     number::{Style, line_name},
@@ -163,9 +166,9 @@ fn sum_section(document: &EdsDocument, figures: &EdsFigures) -> String {
     out += r#"<p class="legend"><span class="key counts">measured</span><span class="key model">fit</span><span class="key background">background</span><span class="key specimen">specimen</span><span class="key other">grid, support, detector</span><span class="key artefact">pile-up, escape</span></p>"#;
     out += &notes::calibration(document);
     if let Some(max_pixel) = figures.max_pixel.as_ref() {
-        let maximum = super::figures::SpectrumFigure {
+        let maximum = SpectrumFigure {
             counts: max_pixel.clone(),
-            families: Vec::new(),
+            families: labels(figures),
             ..Default::default()
         };
         let view = spectrum::View {
@@ -183,6 +186,12 @@ fn sum_section(document: &EdsDocument, figures: &EdsFigures) -> String {
         );
     }
     out
+}
+
+/// The fitted families as labels without a curve; artefacts of the detector left out.
+fn labels(figures: &EdsFigures) -> Vec<FamilyCurve> {
+    let families = figures.sum.families.iter().filter(|f| f.kind != FamilyKind::Artefact);
+    families.map(|family| FamilyCurve { curve: Vec::new(), ..family.clone() }).collect()
 }
 
 /// A unit as print writes it.

@@ -173,7 +173,7 @@ impl Page {
                 let more = if composition.elements.len() > 3 { ", ..." } else { "" };
                 // One piece: it stands on the next line where this one is full.
                 let fractions = format!("{} at.%{more}", parts.join(", "));
-                text += &format!(" {}", fractions.replace(' ', &GLUE.to_string()));
+                text += &format!(" {GLUE}{GLUE}{}", fractions.replace(' ', &GLUE.to_string()));
             }
             self.entry(name, &text);
             name = "";

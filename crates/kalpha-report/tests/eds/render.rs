@@ -1,13 +1,13 @@
 //! The report and the terminal answer.
 
-use crate::sample;
+use crate::{film::film, rock::rock};
 use kalpha_core::Source;
 use kalpha_report::eds::*;
 use serde_json::Value;
 use std::collections::HashSet;
 
 fn samples() -> [(&'static str, (EdsDocument, EdsFigures)); 2] {
-    [("film", sample::film()), ("rock", sample::rock())]
+    [("film", film()), ("rock", rock())]
 }
 
 /// Where `KALPHA_REPORT_SAMPLES` names a folder, the samples are written there to be looked at.
@@ -41,12 +41,12 @@ fn reports_are_well_formed() {
 
 #[test]
 fn the_answer_comes_first() {
-    let (document, figures) = sample::film();
+    let (document, figures) = film();
     let html = report_html(&document, &figures);
     let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} is missing"));
     assert!(at("46.3<span class=\"pm\"> ± 4.5") < at("id=\"phases\""));
     assert!(at("k-factor Pt\u{a0}Lα") < at("id=\"phases\""));
-    let (document, figures) = sample::rock();
+    let (document, figures) = rock();
     let html = report_html(&document, &figures);
     let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} is missing"));
     assert!(at("Not quantified") < at("id=\"phases\""));
@@ -129,7 +129,7 @@ fn empty_and_broken_figures_leave_their_part_out() {
     check(&report_html(&empty, &EdsFigures::default())).unwrap();
     assert!(!answer(&empty, false, None).is_empty());
 
-    let (mut document, mut figures) = sample::film();
+    let (mut document, mut figures) = film();
     figures.sum.residual = Some(vec![f64::NAN; 3]);
     figures.sum.background = None;
     figures.sum.families[0].curve.truncate(5);
@@ -146,7 +146,7 @@ fn empty_and_broken_figures_leave_their_part_out() {
     check(&html).unwrap();
     assert!(!html.contains("Number of components"));
 
-    let (mut document, mut figures) = sample::film();
+    let (mut document, mut figures) = film();
     document.shape = Shape { rows: 1, cols: 1, channels: 1, pixel_size: None };
     figures.energies.truncate(1);
     figures.maps.truncate(1);
@@ -157,7 +157,7 @@ fn empty_and_broken_figures_leave_their_part_out() {
 
 #[test]
 fn a_large_map_stays_small_in_the_page() {
-    let (document, mut figures) = sample::film();
+    let (document, mut figures) = film();
     let n = 1024;
     for map in &mut figures.maps {
         (map.rows, map.cols) = (n, n);
@@ -178,12 +178,12 @@ fn the_terminal_answer_is_short_and_narrow() {
         assert!(!text.contains('\u{1b}'), "{name}");
         assert!(answer(&document, true, None).contains("\u{1b}[1m"), "{name}");
     }
-    let (film, _) = sample::film();
-    let text = answer(&film, false, None);
+    let (document, _) = film();
+    let text = answer(&document, false, None);
     assert!(text.contains("46.3 +- 4.5 at.% (0.52 stat, 4.5 syst)"), "{text}");
     assert!(text.contains("[31, 7] Au (p 8.8e-9)"), "{text}");
-    let (rock, _) = sample::rock();
-    let text = answer(&rock, false, None);
+    let (document, _) = rock();
+    let text = answer(&document, false, None);
     assert!(text.contains("not quantified") && !text.contains("at.%"), "{text}");
 }
 

@@ -1,6 +1,6 @@
 //! The CSV tables.
 
-use crate::sample;
+use crate::{film::film, rock::rock};
 use kalpha_core::{Cause, Quantity};
 use kalpha_report::eds::*;
 
@@ -34,7 +34,7 @@ fn column(rows: &[Vec<String>], name: &str) -> usize {
 
 #[test]
 fn compositions_read_back_to_the_same_bits() {
-    let (document, _) = sample::film();
+    let (document, _) = film();
     let rows = parse(&composition_csv(&document));
     assert!(rows.iter().all(|row| row.len() == rows[0].len()));
     // Whole map and two phases, two elements, two units.
@@ -57,7 +57,7 @@ fn compositions_read_back_to_the_same_bits() {
 
 #[test]
 fn every_table_has_its_rows() {
-    let (mut document, _) = sample::rock();
+    let (mut document, _) = rock();
     document.phases[0].name = "a, \"quoted\"\nphase".into();
     let intensities = parse(&intensities_csv(&document));
     let per_phase: usize = document.phases.iter().map(|p| p.intensities.len()).sum();
@@ -77,7 +77,7 @@ fn every_table_has_its_rows() {
 
 #[test]
 fn limits_have_no_value() {
-    let (mut document, _) = sample::film();
+    let (mut document, _) = film();
     let limit = Quantity::UpperLimit { limit: 3.5, confidence: 0.95, syst: Default::default() };
     document.intensities[0].counts = limit;
     let rows = parse(&intensities_csv(&document));

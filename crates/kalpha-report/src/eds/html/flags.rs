@@ -1,10 +1,10 @@
 //! Pixels that the model of the map does not explain.
 
-use super::{N, spectrum, table};
+use super::{N, labels, spectrum, table};
 use crate::{
     eds::{
         document::{EdsDocument, Flagged, Guard, Refit},
-        figures::{EdsFigures, FamilyCurve, FamilyKind, SpectrumFigure},
+        figures::{EdsFigures, SpectrumFigure},
     },
     figure::Escaped,
     number::line_name,
@@ -116,11 +116,9 @@ fn spectra(document: &EdsDocument, figures: &EdsFigures) -> String {
         let element = flag.and_then(|flag| flag.element.as_deref());
         let name = element.unwrap_or("whole spectrum");
         let alt = format!("spectrum at [{row}, {col}] ({name}) against the expected counts");
-        let label = |family: &FamilyCurve| FamilyCurve { curve: Vec::new(), ..family.clone() };
-        let families = figures.sum.families.iter();
         let shown = SpectrumFigure {
             counts: sums(&found.counts),
-            families: families.filter(|f| f.kind != FamilyKind::Artefact).map(label).collect(),
+            families: labels(figures),
             ..SpectrumFigure::default()
         };
         let expected = sums(&found.expected);
