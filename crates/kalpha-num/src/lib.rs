@@ -1,7 +1,10 @@
 //! Numerical kernels: Gram matrices, eigenpairs, least squares, statistics, random numbers.
 
+pub mod banded;
 pub mod eigen;
 pub mod gram;
+pub mod least_squares;
+pub mod nnls;
 pub mod rng;
 pub mod simd;
 pub mod statistics;
