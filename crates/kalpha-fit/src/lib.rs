@@ -1,1 +1,3 @@
 //! Fits of spectra: line families and integration windows.
+
+pub mod eds;

@@ -52,6 +52,34 @@ pub fn mass_attenuation_mixture(
     Ok(mu)
 }
 
+/// [`mass_attenuation_mixture`] at many energies; those below 0.1 keV take the value there.
+///
+/// # Errors
+/// Those of [`mass_attenuation_mixture`].
+pub fn mass_attenuation_mixtures(
+    mass_fractions: &[(String, f64)],
+    energies: &[f64],
+) -> Result<Vec<f64>, PhysicsError> {
+    let total: f64 = mass_fractions.iter().map(|(_, w)| w).sum();
+    if total.is_nan() || total <= 0.0 || total.is_infinite() {
+        return Err(PhysicsError::OutOfRange {
+            quantity: "sum of mass fractions",
+            value: total,
+            range: "positive numbers",
+        });
+    }
+    let ev: Vec<f64> = energies.iter().map(|e| (e * 1e3).max(100.0)).collect();
+    let mut mu = vec![0.0; energies.len()];
+    for (symbol, w) in mass_fractions {
+        let e = element(symbol)?;
+        let one = database()?
+            .mu_elam(&e.symbol, &ev, CrossSectionKind::Total)
+            .map_err(|_| PhysicsError::MissingData { element: e.symbol, what: "attenuation" })?;
+        mu.iter_mut().zip(one).for_each(|(m, v)| *m += w / total * v);
+    }
+    Ok(mu)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

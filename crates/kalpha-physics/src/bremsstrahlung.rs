@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::PhysicsError;
-use crate::attenuation::mass_attenuation_mixture;
+use crate::attenuation::mass_attenuation_mixtures;
 use crate::detector::Detector;
 use crate::elements::element;
 
@@ -34,7 +34,7 @@ pub enum Source {
 ///
 /// # Errors
 /// [`PhysicsError::OutOfRange`] for a beam energy or take-off angle that makes no sense, and
-/// those of [`mass_attenuation_mixture`].
+/// those of [`mass_attenuation_mixtures`].
 pub fn continuum_basis(
     energies: &[f64],
     beam_energy: f64,
@@ -48,27 +48,30 @@ pub fn continuum_basis(
             range: "positive numbers",
         });
     }
+    let efficiency = detector.efficiencies(energies)?;
+    let escaping = match source {
+        Source::Thin => vec![1.0; energies.len()],
+        Source::Bulk { mass_fractions, take_off_angle } => {
+            self_absorption(energies, beam_energy, mass_fractions, *take_off_angle)?
+        }
+    };
     let mut basis = [vec![0.0; energies.len()], vec![0.0; energies.len()]];
     for (k, &e) in energies.iter().enumerate() {
-        if !(e >= 0.1 && e < beam_energy) {
+        if e.is_nan() || e < 0.1 || e >= beam_energy {
             continue;
         }
-        let eff = detector.efficiency(e)?;
         let rest = (beam_energy - e) / beam_energy;
-        let (first, second) = match source {
-            Source::Thin => (1.0 / e, rest / e),
-            Source::Bulk { mass_fractions, take_off_angle } => {
-                let f = self_absorption(e, beam_energy, mass_fractions, *take_off_angle)?;
-                (f * rest / e, f * rest * rest / e)
-            }
+        let first = match source {
+            Source::Thin => 1.0 / e,
+            Source::Bulk { .. } => escaping[k] * rest / e,
         };
-        basis[0][k] = eff * first;
-        basis[1][k] = eff * second;
+        basis[0][k] = efficiency[k] * first;
+        basis[1][k] = efficiency[k] * first * rest;
     }
     Ok(basis)
 }
 
-/// Fraction of continuum photons of `energy` keV that leave a bulk specimen.
+/// Fraction of continuum photons of each energy (keV) that leave a bulk specimen.
 ///
 /// Generation is uniform down to the depth z at which electrons fall below the photon energy,
 /// `f = (1 - exp(-x)) / x`, `x = (mu/rho) csc(toa) z`, with the Kanaya-Okayama mass range
@@ -78,13 +81,13 @@ pub fn continuum_basis(
 ///
 /// # Errors
 /// [`PhysicsError::OutOfRange`] for a take-off angle outside (0, 90] degrees; those of
-/// [`mass_attenuation_mixture`].
+/// [`mass_attenuation_mixtures`].
 pub fn self_absorption(
-    energy: f64,
+    energies: &[f64],
     beam_energy: f64,
     mass_fractions: &[(String, f64)],
     take_off_angle: f64,
-) -> Result<f64, PhysicsError> {
+) -> Result<Vec<f64>, PhysicsError> {
     if !(take_off_angle > 0.0 && take_off_angle <= 90.0) {
         return Err(PhysicsError::OutOfRange {
             quantity: "take-off angle in degrees",
@@ -92,7 +95,7 @@ pub fn self_absorption(
             range: "above 0, up to 90",
         });
     }
-    let mu = mass_attenuation_mixture(mass_fractions, energy)?;
+    let mu = mass_attenuation_mixtures(mass_fractions, energies)?;
     let (mut a, mut z, mut total) = (0.0, 0.0, 0.0);
     for (symbol, w) in mass_fractions {
         let e = element(symbol)?;
@@ -101,9 +104,12 @@ pub fn self_absorption(
         total += w;
     }
     let (a, z) = (a / total, z / total);
-    let range = 0.0276e-4 * a / z.powf(0.89) * (beam_energy.powf(1.67) - energy.powf(1.67));
-    let x = mu * range.max(0.0) / take_off_angle.to_radians().sin();
-    Ok(if x < 1e-6 { 1.0 } else { -(-x).exp_m1() / x })
+    let depth = 0.0276e-4 * a / z.powf(0.89) / take_off_angle.to_radians().sin();
+    let fraction = |(e, mu): (&f64, f64)| {
+        let x = mu * depth * (beam_energy.powf(1.67) - e.max(0.0).powf(1.67)).max(0.0);
+        if x < 1e-6 { 1.0 } else { -(-x).exp_m1() / x }
+    };
+    Ok(energies.iter().zip(mu).map(fraction).collect())
 }
 
 #[cfg(test)]
@@ -124,11 +130,11 @@ mod tests {
     #[test]
     fn bulk_continuum_has_the_absorption_edge() {
         let iron = vec![("Fe".to_string(), 1.0)];
-        let below = self_absorption(7.05, 20.0, &iron, 35.0).unwrap();
-        let above = self_absorption(7.20, 20.0, &iron, 35.0).unwrap();
+        let f = self_absorption(&[7.05, 7.20], 20.0, &iron, 35.0).unwrap();
+        let (below, above) = (f[0], f[1]);
         assert!(above < 0.9 * below, "{above} {below}");
-        assert!(self_absorption(7.0, 20.0, &iron, 0.0).is_err());
-        assert!(self_absorption(7.0, 20.0, &[], 35.0).is_err());
+        assert!(self_absorption(&[7.0], 20.0, &iron, 0.0).is_err());
+        assert!(self_absorption(&[7.0], 20.0, &[], 35.0).is_err());
         let source = Source::Bulk { mass_fractions: iron, take_off_angle: 35.0 };
         assert!(continuum_basis(&[1.0], -1.0, &source, &Detector::windowless()).is_err());
     }

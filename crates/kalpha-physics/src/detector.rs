@@ -77,18 +77,19 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Fraction of photons of `energy` keV that pass.
+    /// Fraction of photons of each energy (keV) that pass.
     ///
     /// # Errors
     /// [`PhysicsError::MissingData`] for a formula that cannot be read.
-    pub fn transmission(&self, energy: f64) -> Result<f64, PhysicsError> {
+    pub fn transmissions(&self, energies: &[f64]) -> Result<Vec<f64>, PhysicsError> {
+        let ev: Vec<f64> = energies.iter().map(|e| e * 1e3).collect();
         let mu = database()?
-            .material_mu_at(&self.formula, self.density, energy * 1e3, CrossSectionKind::Photo)
+            .material_mu(&self.formula, self.density, &ev, CrossSectionKind::Photo)
             .map_err(|_| PhysicsError::MissingData {
                 element: self.formula.clone(),
                 what: "attenuation of the layer",
             })?;
-        Ok((-mu * self.thickness_um * 1e-4).exp())
+        Ok(mu.into_iter().map(|m| (-m * self.thickness_um * 1e-4).exp()).collect())
     }
 }
 
@@ -131,25 +132,35 @@ impl Detector {
         }
     }
 
-    /// Fraction of photons of `energy` keV that enter and are counted, escape included.
+    /// Fraction of photons of `energy` keV that enter and are counted.
     ///
     /// Zero below 0.1 keV, where the attenuation tables end.
     ///
     /// # Errors
-    /// Those of [`Layer::transmission`].
+    /// Those of [`Layer::transmissions`].
     pub fn efficiency(&self, energy: f64) -> Result<f64, PhysicsError> {
-        if energy.is_nan() || energy < 0.1 {
-            return Ok(0.0);
-        }
-        let mut eff = self.open_fraction;
+        Ok(self.efficiencies(&[energy])?[0])
+    }
+
+    /// [`Detector::efficiency`] of many energies; one look-up per layer.
+    ///
+    /// # Errors
+    /// Those of [`Layer::transmissions`].
+    pub fn efficiencies(&self, energies: &[f64]) -> Result<Vec<f64>, PhysicsError> {
+        let mut eff = vec![self.open_fraction; energies.len()];
         if let Some(grid) = &self.grid {
-            eff += (1.0 - self.open_fraction) * grid.transmission(energy)?;
+            let through = grid.transmissions(energies)?;
+            eff.iter_mut().zip(through).for_each(|(e, t)| *e += (1.0 - self.open_fraction) * t);
         }
         for l in self.window.iter().chain(&self.dead_layers) {
-            eff *= l.transmission(energy)?;
+            let through = l.transmissions(energies)?;
+            eff.iter_mut().zip(through).for_each(|(e, t)| *e *= t);
         }
-        let active = layer("Si", 2.33, self.thickness_mm * 1e3);
-        Ok(eff * (1.0 - active.transmission(energy)?))
+        let active = layer("Si", 2.33, self.thickness_mm * 1e3).transmissions(energies)?;
+        eff.iter_mut().zip(active).for_each(|(e, t)| *e *= 1.0 - t);
+        let usable = |e: f64| e.is_finite() && e >= 0.1;
+        eff.iter_mut().zip(energies).filter(|(_, e)| !usable(**e)).for_each(|(v, _)| *v = 0.0);
+        Ok(eff)
     }
 }
 

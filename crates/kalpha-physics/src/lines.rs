@@ -280,6 +280,21 @@ pub fn excitable_families(
     Ok(out)
 }
 
+/// Fluorescence yield of a shell's outermost level (K, L3, M5).
+///
+/// Elam (2002); for light elements 12-15 % from other tables.
+///
+/// # Errors
+/// [`PhysicsError::UnknownElement`]; [`PhysicsError::MissingData`] for a level that the element
+/// lacks.
+pub fn fluorescence_yield(symbol: &str, shell: Shell) -> Result<f64, PhysicsError> {
+    let e = element(symbol)?;
+    database()?
+        .xray_edge(&e.symbol, shell.outermost())
+        .map(|edge| edge.fluorescence_yield)
+        .map_err(|_| PhysicsError::MissingData { element: e.symbol, what: "fluorescence yield" })
+}
+
 fn elam_lines(symbol: &str, shell: Shell, beam_energy: f64) -> Result<Vec<Line>, PhysicsError> {
     let db = database()?;
     let missing = |what| PhysicsError::MissingData { element: symbol.to_string(), what };

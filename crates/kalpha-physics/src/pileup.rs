@@ -57,7 +57,7 @@ pub fn pileup_spectrum(energies: &[f64], content: &Content, shape: &PeakShape) -
             }
         }
     }
-    pairs.blur(energies, shape)
+    shape.blur(energies, &pairs.counts)
 }
 
 /// The pile-up of one pixel: `scale * pileup_spectrum` of the pixel's own mean.
@@ -102,16 +102,6 @@ impl Sticks {
             self.counts[k + 1] += counts * 0.5 * (d * d + d);
         }
         true
-    }
-
-    fn blur(&self, energies: &[f64], shape: &PeakShape) -> Vec<f64> {
-        let mut out = vec![0.0; self.counts.len()];
-        for (&energy, &counts) in energies.iter().zip(&self.counts) {
-            if energy > 0.0 {
-                shape.add(energies, energy, counts, &mut out);
-            }
-        }
-        out
     }
 }
 

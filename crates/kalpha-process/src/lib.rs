@@ -1,4 +1,6 @@
 //! Preprocessing: baselines and calibration.
 
+pub mod baseline;
+pub mod calibrate;
 pub mod strobe;
 pub mod totals;

@@ -1,0 +1,3 @@
+//! Energy scale and resolution.
+
+pub mod energy;
