@@ -252,6 +252,16 @@ impl EdsDocument {
         }
     }
 
+    /// True when a step looked for elements: an empty list then means that none is there.
+    pub fn elements_sought(&self) -> bool {
+        !(self.elements.is_empty() && self.rejected.is_empty() && self.intensities.is_empty())
+    }
+
+    /// True when a step looked for unexpected pixels: an empty list then means that none is.
+    pub fn pixels_tested(&self) -> bool {
+        self.guard.is_some() || !self.flagged.is_empty()
+    }
+
     /// The document as indented JSON, with a final newline.
     ///
     /// # Errors

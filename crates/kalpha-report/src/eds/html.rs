@@ -87,20 +87,25 @@ fn header(document: &EdsDocument) -> String {
     let shape = &document.shape;
     let metadata = &document.metadata;
     let mut facts: Vec<(&str, String)> = Vec::new();
-    facts.push((
-        "Map",
-        format!("{} \u{d7} {} pixels, {} channels", shape.rows, shape.cols, shape.channels),
-    ));
+    let single = shape.rows == 1 && shape.cols == 1;
+    facts.push(match single {
+        true => ("Spectrum", format!("{} channels", shape.channels)),
+        false => (
+            "Map",
+            format!("{} \u{d7} {} pixels, {} channels", shape.rows, shape.cols, shape.channels),
+        ),
+    });
     if let Some(size) = &shape.pixel_size {
         let (x, y) = (N.short(size.x), N.short(size.y));
         let size_text = if x == y { x } else { format!("{x} \u{d7} {y}") };
         facts.push(("Pixel", format!("{size_text} {}", unit(&size.unit))));
     }
     let counts = &document.counts;
-    facts.push((
-        "Counts",
-        format!("{}, {} per pixel", N.count(counts.used), N.short(counts.per_pixel)),
-    ));
+    let used = N.count(counts.used);
+    facts.push(match single {
+        true => ("Counts", used),
+        false => ("Counts", format!("{used}, {} per pixel", N.short(counts.per_pixel))),
+    });
     if let Some(strobe) = &counts.strobe {
         let share = N.short(100.0 * strobe.fraction);
         facts.push((
@@ -125,7 +130,8 @@ fn header(document: &EdsDocument) -> String {
         let inferred = if specimen.inferred { ", inferred" } else { "" };
         facts.push(("Specimen", format!("{} ({}{inferred})", specimen.kind, specimen.because)));
     }
-    let mut out = String::from("<header>\n<p class=\"kind\">EDS spectrum image</p>\n");
+    let kind = if single { "EDS spectrum" } else { "EDS spectrum image" };
+    let mut out = format!("<header>\n<p class=\"kind\">{kind}</p>\n");
     let _ = writeln!(out, "<h1>{}</h1>", Escaped(&document.title));
     let _ = write!(out, "<p class=\"source\">{}", Escaped(&document.source.path));
     if !document.source.format.is_empty() {
@@ -163,7 +169,7 @@ fn sum_section(document: &EdsDocument, figures: &EdsFigures) -> String {
         return String::new();
     }
     let mut out = figure;
-    out += r#"<p class="legend"><span class="key counts">measured</span><span class="key model">fit</span><span class="key background">background</span><span class="key specimen">specimen</span><span class="key other">grid, support, detector</span><span class="key artefact">pile-up, escape</span></p>"#;
+    out += &legend(&figures.sum);
     out += &notes::calibration(document);
     if let Some(max_pixel) = figures.max_pixel.as_ref() {
         let maximum = SpectrumFigure {
@@ -186,6 +192,22 @@ fn sum_section(document: &EdsDocument, figures: &EdsFigures) -> String {
         );
     }
     out
+}
+
+/// What the curves are; only those that are drawn.
+fn legend(spectrum: &SpectrumFigure) -> String {
+    let has = |kind| spectrum.families.iter().any(|f| f.kind == kind);
+    let keys = [
+        ("counts", "measured", true),
+        ("model", "fit", spectrum.model.is_some()),
+        ("background", "background", spectrum.background.is_some()),
+        ("specimen", "specimen", has(FamilyKind::Specimen)),
+        ("other", "grid, support, detector", has(FamilyKind::Other)),
+        ("artefact", "pile-up, escape", has(FamilyKind::Artefact)),
+    ];
+    let keys = keys.iter().filter(|(_, _, shown)| *shown);
+    let keys = keys.map(|(class, name, _)| format!(r#"<span class="key {class}">{name}</span>"#));
+    format!(r#"<p class="legend">{}</p>"#, keys.collect::<String>())
 }
 
 /// The fitted families as labels without a curve; artefacts of the detector left out.
@@ -212,6 +234,23 @@ fn cause(cause: &kalpha_core::Cause) -> String {
         Cause::ReferenceSet => "reference set".to_owned(),
         other => other.to_string().replace('_', " "),
     }
+}
+
+/// A message as a sentence: capital first, full stop last.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut chars = text.chars();
+    let mut out = match (chars.next(), chars.clone().next()) {
+        // `k-factor` and `p-value` keep their letter.
+        (Some(first), second) if second.is_none_or(|c| c.is_alphabetic() || c == ' ') => {
+            first.to_uppercase().chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    };
+    if out.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '%') {
+        out.push('.');
+    }
+    prose(&out)
 }
 
 /// Prose of the document, escaped, with command-line flags in a fixed font on one line.

@@ -1,6 +1,6 @@
 //! The short answer that `kalpha run` prints.
 
-use super::document::{Composition, EdsDocument, Element, Flagged, Quantification, Role};
+use super::document::{Composition, EdsDocument, Quantification, Role};
 use crate::number::Style;
 use kalpha_core::{Quantity, Severity};
 
@@ -19,10 +19,10 @@ const MOST: usize = 6;
 pub fn answer(document: &EdsDocument, color: bool, report: Option<&str>) -> String {
     let mut page = Page { color, lines: Vec::new() };
     page.heading(document);
-    page.elements(&document.elements);
+    page.elements(document);
     page.composition(document);
     page.phases(document);
-    page.flagged(&document.flagged);
+    page.flagged(document);
     page.warnings(document);
     if let Some(report) = report {
         page.entry("Report", report);
@@ -66,14 +66,15 @@ impl Page {
         let shape = &document.shape;
         let title = printable(&document.title);
         self.lines.push(self.style("1", &title));
-        let mut facts = format!(
-            "{} x {} pixels, {} channels, {} counts ({} per pixel)",
-            shape.rows,
-            shape.cols,
-            shape.channels,
-            N.count(document.counts.used),
-            N.short(document.counts.per_pixel)
-        );
+        let used = N.count(document.counts.used);
+        let per_pixel = N.short(document.counts.per_pixel);
+        let mut facts = match (shape.rows, shape.cols) {
+            (1, 1) => format!("one spectrum, {} channels, {used} counts", shape.channels),
+            _ => format!(
+                "{} x {} pixels, {} channels, {used} counts ({per_pixel} per pixel)",
+                shape.rows, shape.cols, shape.channels
+            ),
+        };
         if let Some(specimen) = &document.specimen {
             facts += &format!(", {}", specimen.kind);
         }
@@ -88,7 +89,8 @@ impl Page {
         self.lines.push(String::new());
     }
 
-    fn elements(&mut self, elements: &[Element]) {
+    fn elements(&mut self, document: &EdsDocument) {
+        let elements = &document.elements;
         let list = |role: fn(Role) -> bool| {
             let names = elements.iter().filter(|e| role(e.role));
             let names = names
@@ -96,7 +98,8 @@ impl Page {
             names.collect::<Vec<_>>().join(", ")
         };
         let specimen = list(|role| role == Role::Specimen);
-        self.entry("Elements", if specimen.is_empty() { "none detected" } else { &specimen });
+        let none = if document.elements_sought() { "none detected" } else { "not looked for" };
+        self.entry("Elements", if specimen.is_empty() { none } else { &specimen });
         let other = list(|role| role != Role::Specimen);
         if !other.is_empty() {
             self.entry("", &format!("not of the specimen: {other}"));
@@ -183,9 +186,11 @@ impl Page {
         }
     }
 
-    fn flagged(&mut self, flags: &[Flagged]) {
+    fn flagged(&mut self, document: &EdsDocument) {
+        let flags = &document.flagged;
         if flags.is_empty() {
-            self.entry("Unexpected", "no pixel");
+            let none = if document.pixels_tested() { "no pixel" } else { "not tested" };
+            self.entry("Unexpected", none);
             return;
         }
         let plural = if flags.len() == 1 { "pixel" } else { "pixels" };

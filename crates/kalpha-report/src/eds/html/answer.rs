@@ -1,6 +1,6 @@
 //! The answer: the composition with its budget, or why there is none.
 
-use super::{N, cause, prose, quantity, table};
+use super::{N, cause, prose, quantity, sentence, table};
 use crate::{
     eds::document::{
         Composition, EdsDocument, ElementFraction, KFactorSource, NotQuantified, Quantification,
@@ -31,7 +31,7 @@ pub(super) fn section(document: &EdsDocument) -> String {
 fn refused(refusal: &NotQuantified) -> String {
     let mut out = format!(
         r#"<div class="refused"><p class="verdict">Not quantified</p><p>{}</p>"#,
-        prose(&refusal.message)
+        sentence(&refusal.message)
     );
     if !refusal.hint.is_empty() {
         let _ = write!(out, r#"<p class="hint">{}</p>"#, prose(&refusal.hint));
@@ -49,6 +49,7 @@ fn summary(document: &EdsDocument) -> String {
     let symbols: Vec<&str> = document.elements.iter().map(|e| e.symbol.as_str()).collect();
     let mut items = Vec::new();
     items.push(match symbols.len() {
+        0 if !document.elements_sought() => "<dt>Elements</dt><dd>not looked for</dd>".to_owned(),
         0 => "<dt>Elements</dt><dd>none detected</dd>".to_owned(),
         _ => format!("<dt>Elements</dt><dd>{}</dd>", Escaped(&symbols.join(", "))),
     });
@@ -61,6 +62,7 @@ fn summary(document: &EdsDocument) -> String {
         items.push(format!("<dt>Phases</dt><dd>{}</dd>", Escaped(&phases.join(", "))));
     }
     items.push(match document.flagged.len() {
+        0 if !document.pixels_tested() => "<dt>Unexpected</dt><dd>not tested</dd>".to_owned(),
         0 => "<dt>Unexpected</dt><dd>no pixel</dd>".to_owned(),
         1 => "<dt>Unexpected</dt><dd>1 pixel</dd>".to_owned(),
         n => format!("<dt>Unexpected</dt><dd>{n} pixels</dd>"),

@@ -17,7 +17,7 @@ const FIRST: usize = 12;
 const MOST: usize = 200;
 
 pub(super) fn section(document: &EdsDocument, figures: &EdsFigures) -> String {
-    if document.flagged.is_empty() && document.guard.is_none() {
+    if !document.pixels_tested() {
         return String::new();
     }
     let mut out = String::new();

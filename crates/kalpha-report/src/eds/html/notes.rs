@@ -1,6 +1,6 @@
 //! Calibration, warnings, truth, recipe, provenance.
 
-use super::{N, prose, table};
+use super::{N, prose, sentence, table};
 use crate::{
     eds::{
         document::{Calibration, EdsDocument, Estimate},
@@ -27,7 +27,7 @@ pub(super) fn calibration(document: &EdsDocument) -> String {
         }
         Calibration::Refused { reason, hint } => format!(
             r#"<div class="warning"><p><b>Energy calibration refused.</b> {}</p><p class="hint">{}</p></div>"#,
-            prose(reason),
+            sentence(reason),
             prose(hint)
         ),
         Calibration::AsFile => String::new(),
@@ -47,7 +47,7 @@ pub(super) fn warnings(document: &EdsDocument) -> String {
             out,
             r#"<div class="{class}"><p><b>{name}: {}.</b> {}</p>"#,
             Escaped(&words(&format!("{:?}", warning.code))),
-            prose(&warning.message)
+            sentence(&warning.message)
         );
         if !warning.hint.is_empty() {
             let _ = write!(out, r#"<p class="hint">{}</p>"#, prose(&warning.hint));
@@ -110,7 +110,7 @@ pub(super) fn recipe(document: &EdsDocument, figures: &EdsFigures) -> String {
                 Escaped(&output.about)
             );
         }
-        out += &table("Beside this report:", &[("", "File"), ("", "holds")], &rows);
+        out += &table("Files beside this report.", &[("", "File"), ("", "holds")], &rows);
     }
     for (name, text, open) in
         [("Recipe", &figures.recipe_toml, " open"), ("Provenance", &figures.provenance_json, "")]

@@ -9,6 +9,9 @@ use crate::{
 use std::fmt::Write;
 
 pub(super) fn elements(document: &EdsDocument) -> String {
+    if !document.elements_sought() {
+        return String::new();
+    }
     let mut out = String::new();
     if document.elements.is_empty() {
         out += "<p>No element is detected.</p>";
