@@ -225,14 +225,12 @@ fn budget(composition: &Composition) -> String {
         measured.iter().map(|(e, _, _)| format!("{} (at.%)", Escaped(&e.symbol))).collect();
     let mut head = vec![("", "Cause")];
     head.extend(names.iter().map(|name| ("", name.as_str())));
-    format!(
-        "<h3>Error budget</h3>{}",
-        table(
-            "One standard deviation by cause. A sign tells which way a shift moves each element; causes add in quadrature.",
-            &head,
-            &rows
-        )
-    )
+    // Every cell has a bar of the same length, so that bars compare across elements.
+    let class = if measured.len() <= 3 { "table budgets wide" } else { "table budgets" };
+    let caption = "One standard deviation by cause. A sign tells which way a shift moves each element; causes add in quadrature.";
+    let table =
+        table(caption, &head, &rows).replacen("class=\"table\"", &format!("class=\"{class}\""), 1);
+    format!("<h3>Error budget</h3>{table}")
 }
 
 fn k_factors(document: &EdsDocument) -> String {

@@ -13,8 +13,10 @@ use crate::{
 };
 use std::fmt::Write;
 
-/// Maps wider than this are averaged down in the page; the files keep every pixel.
-const LARGEST: usize = 320;
+/// Maps larger than this are averaged down in the page; the files keep every pixel.
+const LARGEST: f64 = 320.0;
+/// Pixels of all maps together, which keep the page small.
+const PIXELS: f64 = 1e6;
 
 /// What is drawn on top of a map.
 pub(super) struct Overlay<'a> {
@@ -24,25 +26,34 @@ pub(super) struct Overlay<'a> {
 
 pub(super) fn section(document: &EdsDocument, figures: &EdsFigures) -> String {
     let mut out = String::new();
+    let each = PIXELS / (figures.maps.len() + 1) as f64;
+    let largest = each.sqrt().clamp(96.0, LARGEST) as usize;
+    let mut averaged = false;
     for map in figures.maps.iter().chain(&figures.deviance) {
         let flags = if map.name == "deviance" { document.flagged.as_slice() } else { &[] };
         let overlay = Overlay { flags, pixel: document.shape.pixel_size.as_ref() };
-        out += &figure(map, &overlay);
+        averaged |= map.rows.max(map.cols) > largest;
+        out += &figure(map, &overlay, largest);
     }
-    match out.is_empty() {
-        true => out,
-        false => format!(
-            "<div class=\"maps\">{out}</div><p class=\"quiet\">Colours run from the 0.2 to the 99.8 percentile of each map; \u{2264} and \u{2265} mark ends that clip. Estimates are signed.</p>"
-        ),
+    if out.is_empty() {
+        return out;
     }
+    let note = if averaged {
+        " Large maps are averaged down here; the files keep every pixel."
+    } else {
+        ""
+    };
+    format!(
+        "<div class=\"maps\">{out}</div><p class=\"quiet\">Colours run from the 0.2 to the 99.8 percentile of each map; \u{2264} and \u{2265} mark ends that clip. Estimates are signed.{note}</p>"
+    )
 }
 
-fn figure(map: &MapFigure, overlay: &Overlay<'_>) -> String {
+fn figure(map: &MapFigure, overlay: &Overlay<'_>, largest: usize) -> String {
     if map.rows.checked_mul(map.cols) != Some(map.values.len()) || map.values.is_empty() {
         return String::new();
     }
     let range = map.scale.range(&map.values);
-    let factor = map.rows.max(map.cols).div_ceil(LARGEST);
+    let factor = map.rows.max(map.cols).div_ceil(largest);
     let (rows, cols, values) = binned((map.rows, map.cols), &map.values, factor);
     let raster = Raster::of_values(&map.name, (rows, cols), &values, map.scale, &range);
     let Ok(uri) = raster.and_then(|raster| raster.data_uri()) else { return String::new() };

@@ -20,6 +20,9 @@ use std::fmt::Write;
 /// Boundary pixels in the legend; the same as in the image.
 const MIXED: &str = "#c9c8c2";
 
+/// Spectra shown, of the largest phases, which keeps the page small.
+const SPECTRA: usize = 10;
+
 pub(super) fn color(phase: &Phase) -> &str {
     match parse_hex(&phase.color) {
         Some(_) => &phase.color,
@@ -181,7 +184,7 @@ fn label_map(document: &EdsDocument, map: &LabelMap) -> String {
 fn spectra(document: &EdsDocument, figures: &EdsFigures) -> String {
     let axis = spectrum::EnergyAxis::new(figures);
     let mut out = String::new();
-    for phase in &document.phases {
+    for phase in document.phases.iter().take(SPECTRA) {
         let Some(found) = figures.phases.iter().find(|s| s.label == phase.label) else { continue };
         let words = spectrum::words(&found.spectrum);
         let alt = format!("mean spectrum of {}: {words}", phase.name);
