@@ -1,5 +1,7 @@
 //! Windows, identification and family fits on the reference maps.
 
+#![allow(clippy::unwrap_used)]
+
 use kalpha_core::Serial;
 use kalpha_fit::eds::families::{MapEstimator, fit_families};
 use kalpha_fit::eds::identify::{Identification, IdentifyOptions, Reason, Role, identify};
@@ -216,4 +218,67 @@ fn pixel_estimates_are_signed_finite_and_add_up() {
         let whole = fit.counts[fit.families.iter().position(|f| f == name).unwrap()];
         assert!((sum[i] - whole).abs() < 0.02 * whole, "{name}: {} {whole}", sum[i]);
     }
+}
+
+#[test]
+fn steps_run_one_after_the_other() {
+    use kalpha_core::{Artefact, InputMeta, Inputs, PortMeta, Step};
+    use kalpha_fit::eds::families::{FamilyFitParams, FamilyFitStep, Lines};
+    use kalpha_fit::eds::identify::{
+        CalibrateParams, CalibrateStep, Calibration, IdentifyParams, IdentifyStep,
+    };
+    use kalpha_fit::eds::windows::{LineWindowsParams, LineWindowsStep, WindowTable};
+
+    let Some(path) = kalpha_reference::path("data/eds/FePt_core_shell.hspy") else { return };
+    let dataset = kalpha_io::open(path, &kalpha_io::OpenOptions::default()).unwrap();
+    let passes = Serial::default();
+    let mut inputs = Inputs::default();
+    inputs.bind("spectra", Artefact::Rows(dataset.rows.clone()));
+    inputs.bind("totals", Artefact::whole(totals(&dataset.rows, &passes).unwrap()));
+    let mut meta = InputMeta { metadata: dataset.metadata.clone(), ..InputMeta::default() };
+    meta.ports.insert("spectra".into(), PortMeta::Rows(dataset.rows.meta().clone()));
+
+    let out =
+        (CalibrateStep::plan(CalibrateParams {}, &meta).unwrap().run)(&inputs, &passes).unwrap();
+    let calibration = out.artefacts["calibration"].get::<Calibration>().unwrap();
+    assert!(calibration.fitted.is_some() && calibration.refused.is_none());
+    inputs.bind("calibration", out.artefacts["calibration"].clone());
+
+    let out = (IdentifyStep::plan(IdentifyParams::default(), &meta).unwrap().run)(&inputs, &passes)
+        .unwrap();
+    let id = out.artefacts["identification"].get::<Identification>().unwrap();
+    assert!(symbols(id).contains(&"Pt"));
+    let json = out.artefacts["identification"].to_json();
+    let back: Identification = serde_json::from_value(json).unwrap();
+    assert_eq!(symbols(&back), symbols(id));
+    inputs.bind("identification", out.artefacts["identification"].clone());
+
+    let out =
+        (FamilyFitStep::plan(FamilyFitParams::default(), &meta).unwrap().run)(&inputs, &passes)
+            .unwrap();
+    let lines = out.artefacts["lines"].get::<Lines>().unwrap();
+    assert!(lines.sum.estimate("Fe_K").unwrap().counts > 30_000.0);
+    let Artefact::Rows(maps) = &out.artefacts["line_maps"] else { panic!("no maps") };
+    assert_eq!(maps.meta().channels, lines.estimator.families.len());
+    let mut buffer = kalpha_core::CellBuffer::default();
+    let mut fe = 0.0;
+    let k = lines.estimator.families.iter().position(|f| f == "Fe_K").unwrap();
+    maps.cell(0..maps.meta().rows, &mut buffer).unwrap().for_each_nonzero(|_, channel, x| {
+        if channel == k {
+            fe += x
+        }
+    });
+    assert!((fe / lines.sum.estimate("Fe_K").unwrap().counts - 1.0).abs() < 0.02, "{fe}");
+
+    let params = LineWindowsParams {
+        lines: vec!["Fe_Ka".into()],
+        left: 5.0,
+        right: 7.0,
+        ..Default::default()
+    };
+    let out = (LineWindowsStep::plan(params, &meta).unwrap().run)(&inputs, &passes).unwrap();
+    let table = out.artefacts["window_intensities"].get::<WindowTable>().unwrap();
+    assert_eq!(table.intensities[0].net, 39979.0);
+    let wrong = LineWindowsParams { lines: vec!["Fx_Ka".into()], ..Default::default() };
+    assert!(LineWindowsStep::plan(wrong, &meta).is_err());
 }

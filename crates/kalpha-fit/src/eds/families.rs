@@ -12,10 +12,12 @@
 mod background;
 mod combine;
 mod map;
+mod step;
 
 pub use background::{BackgroundModel, background_columns};
 pub use combine::{FamilyEstimate, SumFit, fit_all_backgrounds};
-pub use map::MapEstimator;
+pub use map::{MapEstimator, MapVariance};
+pub use step::{FamilyFitParams, FamilyFitStep, Lines};
 
 use std::ops::Range;
 

@@ -22,11 +22,13 @@ mod maximum;
 mod rejected;
 mod role;
 mod selection;
+mod step;
 
 pub use candidates::{candidate_families, rough_composition};
 pub use maximum::MaximumPixelHit;
 pub use rejected::{Reason, Rejected};
 pub use role::{ROLE_RULE, Role};
+pub use step::{CalibrateParams, CalibrateStep, Calibration, IdentifyParams, IdentifyStep};
 
 use kalpha_physics::bremsstrahlung::Source;
 use kalpha_physics::lines::LineFamily;
@@ -55,6 +57,8 @@ pub struct IdentifyOptions {
     pub threshold: f64,
     /// Calibrate energy and resolution on the lines found.
     pub calibrate: bool,
+    /// A calibration to start from; otherwise the strong lines give one.
+    pub calibration: Option<EnergyCalibration>,
     /// Elements that a user or the file names; they are reported when absent.
     pub listed: Vec<String>,
 }
@@ -69,6 +73,7 @@ impl IdentifyOptions {
             resolution_mn_ka: None,
             threshold: 4.0,
             calibrate: true,
+            calibration: None,
             listed: Vec::new(),
         }
     }
@@ -144,9 +149,15 @@ pub fn identify(
     let candidates = candidate_families(&fit_options)?;
     let file_scale = energies.clone();
     let (mut calibration, mut refused) = (None, None);
-    let mut chosen = selection::forward(&energies, sum, &candidates, &[], &fit_options, 15.0, 12)?;
     if options.calibrate {
-        match calibrated(&energies, sum, &chosen, &fit_options)? {
+        let first = match &options.calibration {
+            Some(given) => Ok(given.clone()),
+            None => {
+                let strong = strong_families(&energies, sum, &candidates, &fit_options)?;
+                calibrated(&energies, sum, &strong, &fit_options)?
+            }
+        };
+        match first {
             Ok(found) => {
                 energies = found.correct(&file_scale);
                 fit_options.shape = found.shape;
@@ -159,7 +170,8 @@ pub fn identify(
     let mut state: Option<(Vec<LineFamily>, SumFit)> = None;
     for round in 0..ROUNDS {
         let start = state.as_ref().map_or(Vec::new(), |s| s.0.clone());
-        chosen = selection::forward(&energies, sum, &candidates, &start, &fit_options, 4.0, 40)?;
+        let chosen =
+            selection::forward(&energies, sum, &candidates, &start, &fit_options, 4.0, 40)?;
         let tried = |f: &LineFamily| {
             start.iter().any(|s| s.name() == f.name()) || (round > 1 && gone_with(&failed, f))
         };
@@ -227,6 +239,36 @@ fn start_options(energies: &[f64], options: &IdentifyOptions) -> FitOptions {
         ..PeakShape::gaussian(options.resolution_mn_ka.unwrap_or(130.0))
     };
     FitOptions::new(options.beam_energy, low, high, shape, source)
+}
+
+/// Families that stand out on the file's scale.
+fn strong_families(
+    energies: &[f64],
+    sum: &[f64],
+    candidates: &[LineFamily],
+    options: &FitOptions,
+) -> Result<Vec<LineFamily>, FitError> {
+    selection::forward(energies, sum, candidates, &[], options, 15.0, 12)
+}
+
+/// Calibrates energy scale, resolution and tail on the strong lines of a spectrum.
+///
+/// The inner error says why a result was refused; the file's scale then stays in force.
+///
+/// # Errors
+/// [`FitError`] when the spectrum is empty or the axis unusable.
+pub fn calibrate_on_lines(
+    energies: &[f64],
+    sum: &[f64],
+    options: &IdentifyOptions,
+) -> Result<Result<EnergyCalibration, String>, FitError> {
+    if energies.len() != sum.len() {
+        return Err(FitError::Length { energies: energies.len(), counts: sum.len() });
+    }
+    let fit_options = start_options(energies, options);
+    let candidates = candidate_families(&fit_options)?;
+    let strong = strong_families(energies, sum, &candidates, &fit_options)?;
+    calibrated(energies, sum, &strong, &fit_options)
 }
 
 /// Calibrates on the strong ones of `families`; the inner error is the reason of a refusal.

@@ -9,6 +9,10 @@
 //! Tested against eXSpy 0.3.2 on six spectra to 1e-6. The method is biased where peaks are
 //! dense (Mg in a silicate: -43,111 counts); the default is the family fit.
 
+mod step;
+
+pub use step::{LineWindowsParams, LineWindowsStep, WindowTable};
+
 use kalpha_physics::PhysicsError;
 use kalpha_physics::detector::fwhm;
 use kalpha_physics::lines::line_energy;

@@ -4,6 +4,7 @@
 //! the whole map and a pixel costs one product per count. Estimates are signed and unbiased for
 //! any pixel whose background has the mean's shape; an empty pixel gives zeros, never NaN.
 
+use kalpha_core::{Cell, Map};
 use kalpha_num::least_squares::weighted_linear;
 use serde::{Deserialize, Serialize};
 
@@ -74,5 +75,35 @@ impl MapEstimator {
             self.add(channel, count, &mut e, &mut v);
         }
         (e, v)
+    }
+}
+
+impl Map for MapEstimator {
+    type Scratch = ();
+
+    fn apply(&self, cell: &Cell<'_>, out: &mut [f64], (): &mut ()) {
+        let n = self.families.len();
+        cell.for_each_nonzero(|row, channel, count| {
+            let Some(k) = channel.checked_sub(self.first_channel) else { return };
+            let Some(a) = self.by_channel.get(k * n..(k + 1) * n) else { return };
+            out[row * n..(row + 1) * n].iter_mut().zip(a).for_each(|(o, a)| *o += a * count);
+        });
+    }
+}
+
+/// Poisson variances of the estimates of a [`MapEstimator`], pixel by pixel.
+#[derive(Debug, Clone)]
+pub struct MapVariance(pub MapEstimator);
+
+impl Map for MapVariance {
+    type Scratch = ();
+
+    fn apply(&self, cell: &Cell<'_>, out: &mut [f64], (): &mut ()) {
+        let n = self.0.families.len();
+        cell.for_each_nonzero(|row, channel, count| {
+            let Some(k) = channel.checked_sub(self.0.first_channel) else { return };
+            let Some(a) = self.0.by_channel.get(k * n..(k + 1) * n) else { return };
+            out[row * n..(row + 1) * n].iter_mut().zip(a).for_each(|(o, a)| *o += a * a * count);
+        });
     }
 }

@@ -1,0 +1,112 @@
+//! Step `eds.family_fit`.
+
+use std::sync::Arc;
+
+use kalpha_core::{
+    ArtefactType, Axis, Code, DType, Diagnostic, InputMeta, Inputs, Mapped, NoiseModel, Outputs,
+    Passes, Plan, Port, Rows, RowsMeta, Step, StepError,
+};
+use kalpha_process::totals::Totals;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{MapEstimator, MapVariance, SumFit, fit_all_backgrounds};
+use crate::eds::identify::Identification;
+
+/// Result of `eds.family_fit`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lines {
+    /// Fits of the sum spectrum and the estimates with their budgets.
+    pub sum: SumFit,
+    /// The linear estimator that the maps are made with.
+    pub estimator: MapEstimator,
+}
+
+impl ArtefactType for Lines {
+    const KIND: &'static str = "lines";
+}
+
+/// Step `eds.family_fit`.
+pub struct FamilyFitStep;
+
+/// Parameters of `eds.family_fit`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FamilyFitParams {
+    /// Model the pile-up of two photons.
+    pub pileup: bool,
+    /// Model silicon escape peaks.
+    pub escape: bool,
+}
+
+impl Default for FamilyFitParams {
+    fn default() -> Self {
+        Self { pileup: true, escape: true }
+    }
+}
+
+impl Step for FamilyFitStep {
+    type Params = FamilyFitParams;
+    const ID: &'static str = "eds.family_fit";
+    const REVISION: u32 = 1;
+    const ABOUT: &'static str = "Line intensities by a linear fit of whole line families";
+    const INPUTS: &'static [Port] = &[
+        Port::rows("spectra", "counts without the strobe peak"),
+        Port::whole("totals", Totals::KIND, "their sum spectrum"),
+        Port::whole("identification", Identification::KIND, "which families there are"),
+    ];
+    const OUTPUTS: &'static [Port] = &[
+        Port::whole("lines", Lines::KIND, "intensities of the sum with budgets, detection limits"),
+        Port::rows("line_maps", "signed counts of each family in each row"),
+        Port::rows("line_variances", "their Poisson variances"),
+    ];
+
+    fn plan(params: FamilyFitParams, inputs: &InputMeta) -> Result<Plan, StepError> {
+        let meta = inputs.counts("spectra")?.clone();
+        meta.signal.energies_kev()?;
+        // The number of families is known only after identification: the axis is a placeholder.
+        let planned = maps_meta(&meta, 0);
+        Ok(Plan::new(move |inputs: &Inputs, _: &dyn Passes| {
+            let spectra = inputs.rows("spectra")?;
+            let totals = inputs.whole::<Totals>("totals")?;
+            let id = inputs.whole::<Identification>("identification")?;
+            let mut options = id.options.clone();
+            options.pileup = params.pileup;
+            options.escape = params.escape;
+            let sum = fit_all_backgrounds(&id.energies, &totals.sum, &id.families, &options)?;
+            let estimator = MapEstimator::new(&sum.fits[0], totals.sum.len())?;
+            let signal = maps_meta(spectra.meta(), estimator.families.len()).signal;
+            let mut outputs = Outputs::new();
+            for model in sum.refuted() {
+                outputs = outputs.warn(Diagnostic::note(
+                    Code::NotIdentifiable,
+                    format!(
+                        "the data refute the {model:?} background; it is left out of the spread"
+                    ),
+                ));
+            }
+            let noise = NoiseModel::Correlated;
+            let maps =
+                Mapped::new(Rows::clone(spectra), estimator.clone(), signal.clone(), noise.clone());
+            let variances = MapVariance(estimator.clone());
+            let variances = Mapped::new(Rows::clone(spectra), variances, signal, noise);
+            Ok(outputs
+                .whole("lines", Lines { sum, estimator })
+                .rows("line_maps", Arc::new(maps))
+                .rows("line_variances", Arc::new(variances)))
+        })
+        .whole("lines", Lines::KIND)
+        .rows("line_maps", planned.clone())
+        .rows("line_variances", planned))
+    }
+}
+
+fn maps_meta(meta: &RowsMeta, families: usize) -> RowsMeta {
+    RowsMeta {
+        channels: families,
+        signal: Axis::index("family", families),
+        noise: NoiseModel::Correlated,
+        dtype: DType::F64,
+        ..meta.clone()
+    }
+}
