@@ -3,6 +3,7 @@
 mod error;
 pub mod families;
 pub mod identify;
+pub mod steps;
 pub mod windows;
 
 pub use error::FitError;

@@ -8,5 +8,6 @@ mod error;
 pub mod lines;
 pub mod pileup;
 pub mod profile;
+pub mod specimen;
 
 pub use error::PhysicsError;

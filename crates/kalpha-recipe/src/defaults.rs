@@ -15,5 +15,12 @@ pub fn recipe(name: &str) -> Option<Recipe> {
 
 /// EDS spectra and spectrum images.
 pub fn eds() -> Recipe {
-    Recipe::new("eds").with("eds.strobe").with("totals").with("pca")
+    Recipe::new("eds")
+        .with("eds.strobe")
+        .with("totals")
+        .with("eds.identify")
+        .with("eds.family_fit")
+        .with("eds.line_windows")
+        .with("pca")
+        .with("rank")
 }

@@ -2,13 +2,18 @@
 
 use kalpha_core::{AnyStep, Registered};
 use kalpha_decompose as decompose;
+use kalpha_fit::eds;
 use kalpha_process as process;
 
 #[rustfmt::skip]
 static STEPS: &[&dyn AnyStep] = &[
     &Registered::<process::strobe::StrobeStep>::new(),
     &Registered::<process::totals::TotalsStep>::new(),
+    &Registered::<eds::steps::IdentifyStep>::new(),
+    &Registered::<eds::steps::FamilyFitStep>::new(),
+    &Registered::<eds::steps::LineWindowsStep>::new(),
     &Registered::<decompose::pca::PcaStep>::new(),
+    &Registered::<decompose::rank::RankStep>::new(),
 ];
 
 /// All registered steps.

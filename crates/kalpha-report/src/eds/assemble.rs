@@ -3,9 +3,19 @@
 //! Nothing is computed here that a step computes: artefacts are renamed, not improved. A part
 //! whose artefact the recipe does not make stays empty.
 
-use super::{Counts, EdsDocument, EdsFigures, PixelSize, ScreeFigure, Shape, SpecimenKind, Strobe};
-use kalpha_core::{Artefact, ArtefactType, DType, Dataset, Unit};
-use kalpha_decompose::pca::Pca;
+mod components;
+mod elements;
+mod spectra;
+
+use super::{
+    Counts, EdsDocument, EdsFigures, MapFigure, PixelSize, ScreeFigure, Shape, SpecimenKind, Strobe,
+};
+use crate::colour_scale::ColourScale;
+use kalpha_core::{
+    Artefact, ArtefactType, CellBuffer, CellGrid, DType, Dataset, Rows, RowsError, Unit,
+};
+use kalpha_decompose::{pca::Pca, rank::Rank};
+use kalpha_fit::eds::{identify::Identification, steps::LineFits};
 use kalpha_process::{strobe, totals::Totals};
 use kalpha_quantify::specimen;
 use kalpha_recipe::{RecipeError, RunResult};
@@ -66,11 +76,77 @@ pub fn assemble(
         ..EdsFigures::default()
     };
     counts(result, dataset, &mut document, &mut figures);
+    if let Some(lines) = whole::<Identification>(result, "lines") {
+        elements::fill(lines, &dataset.meta().signal, &given(result), &mut document);
+        // Drawn on the energy scale the lines imply.
+        figures.energies = lines.energies.clone();
+        if let Some(fit) = lines.fit.default_fit() {
+            figures.sum = spectra::figure(&figures.sum.counts, fit, lines, 1.0);
+        }
+        line_maps(result, dataset, lines, &mut figures)?;
+    }
+    let found_rank = whole::<Rank>(result, "rank");
+    document.rank = found_rank.map(components::rank);
     if let Some(pca) = whole::<Pca>(result, "pca") {
-        figures.scree =
-            Some(ScreeFigure { eigenvalues: pca.eigenvalues.clone(), noise: Vec::new() });
+        let edge = found_rank.map(|rank| vec![rank.noise_edge; pca.eigenvalues.len()]);
+        figures.scree = Some(ScreeFigure {
+            eigenvalues: pca.eigenvalues.clone(),
+            noise: edge.unwrap_or_default(),
+        });
     }
     Ok((document, figures))
+}
+
+/// Elements the user named.
+fn given(result: &RunResult) -> Vec<String> {
+    let step = result.recipe.step.iter().find(|step| step.id == "eds.identify");
+    let list = step.and_then(|s| s.params.get("elements")).and_then(|v| v.as_array());
+    list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+/// All values of some rows, row after row.
+fn values(rows: &Rows) -> Result<Vec<f64>, RowsError> {
+    let grid = CellGrid::new(rows.meta().rows, rows.meta().channels);
+    let (mut buffer, mut cell, mut all) = (CellBuffer::default(), Vec::new(), Vec::new());
+    for i in 0..grid.cells() {
+        rows.cell(grid.rows(i), &mut buffer)?.to_f64(&mut cell);
+        all.extend_from_slice(&cell);
+    }
+    Ok(all)
+}
+
+/// One map per family, the strongest first.
+fn line_maps(
+    result: &RunResult,
+    dataset: &Dataset,
+    lines: &Identification,
+    figures: &mut EdsFigures,
+) -> Result<(), AssembleError> {
+    let (Some(fits), Some(Artefact::Rows(rows))) =
+        (whole::<LineFits>(result, "fit"), result.session.get("line_maps"))
+    else {
+        return Ok(());
+    };
+    let (n, Shape { rows: height, cols, .. }) = (fits.map_families.len(), shape(dataset));
+    if rows.meta().rows < 2 || n == 0 {
+        return Ok(());
+    }
+    let all = values(rows)?;
+    for (k, family) in fits.map_families.iter().enumerate() {
+        let line = lines.fit.estimate(family).map_or_else(|| family.clone(), |e| e.line.clone());
+        figures.maps.push(MapFigure {
+            title: format!("{} net counts", line.replace('_', " ")),
+            name: line,
+            unit: "counts".to_owned(),
+            rows: height,
+            cols,
+            values: all.iter().skip(k).step_by(n).copied().collect(),
+            scale: ColourScale::Sequential,
+        });
+    }
+    let total = |map: &MapFigure| map.values.iter().sum::<f64>();
+    figures.maps.sort_by(|a, b| total(b).total_cmp(&total(a)));
+    Ok(())
 }
 
 /// Lines, pixels per line, channels: a spectrum is one pixel, a series one line.

@@ -25,6 +25,16 @@ impl BackgroundModel {
     pub const ALL: [Self; 3] = [Self::Bremsstrahlung, Self::Snip, Self::Asls];
 }
 
+impl std::fmt::Display for BackgroundModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bremsstrahlung => "bremsstrahlung",
+            Self::Snip => "snip",
+            Self::Asls => "asls",
+        })
+    }
+}
+
 /// Columns of `model` over all channels.
 ///
 /// SNIP and AsLS follow the lower edge of the data, so their curve is a shape whose scale and
