@@ -1,5 +1,7 @@
 //! PCA and the number of components of real maps, against HyperSpy.
 
+#![allow(clippy::unwrap_used)]
+
 use kalpha_core::{Ctx, Passes, Rows};
 use kalpha_decompose::{
     pca::{PcaParams, Weighting, pca},

@@ -117,8 +117,8 @@ fn count_gram_with(
     let mut large: Option<Vec<u64>> = None;
     let (mut bound, mut total, mut max_count) = (0u64, 0u128, 0);
     let mut chunk = Chunk::new(&layout, grid);
-    for cells in chunk.cells() {
-        chunk.fill(passes, rows, grid, &layout, cells)?;
+    for filling in chunk.fillings() {
+        chunk.fill(passes, rows, grid, &layout, filling)?;
         let slots = chunk.filled();
         let mut rest = &slots[..];
         while let Some(first) = rest.first() {
@@ -195,8 +195,8 @@ fn weighted_pairs(
     let panels = Panels::new(layout);
     let mut table = Table::<f64>::new(layout);
     let mut chunk = Chunk::new(layout, grid);
-    for cells in chunk.cells() {
-        chunk.fill(passes, rows, grid, layout, cells)?;
+    for filling in chunk.fillings() {
+        chunk.fill(passes, rows, grid, layout, filling)?;
         let slots = chunk.filled();
         let slots: Vec<&Slot> = slots.iter().map(|slot| &**slot).collect();
         pairs::add_weighted(passes, layout, &panels, &slots, factors, &mut table)?;

@@ -1,13 +1,13 @@
 //! How the channels of a Gram matrix are ordered and worked on, from a sample of the rows.
 
-use super::dot;
+use super::{chunk, dot};
 use crate::simd::Simd;
 use kalpha_core::{CellBuffer, CellGrid, Passes, Rows, StepError};
 
 /// Cells looked at before the work is planned.
 const SAMPLED_CELLS: usize = 16;
 /// Cost of one sparse addition, in ns. Only ratios matter, and only for speed.
-const PAIR_COST: f64 = 0.5;
+const PAIR_COST: f64 = 1.0;
 /// Cost of one f64 product of a dense matrix.
 const DENSE_COST: f64 = 0.04;
 
@@ -70,7 +70,8 @@ impl Layout {
         rest.sort_unstable();
         let mut place = vec![0; channels];
         order.iter().enumerate().for_each(|(p, &c)| place[c] = p as u16);
-        let limit = super::pairs::BUDGET / grid.rows_per_cell() as u64;
+        let rows = chunk::cells_per_slot(grid) * grid.rows_per_cell();
+        let limit = super::pairs::BUDGET / rows as u64;
         Ok(Self {
             channels,
             place,
@@ -94,25 +95,34 @@ impl Layout {
     }
 }
 
-/// The number of channels, the fullest first, whose products with each other are best made
-/// dense, after what that gains per row.
+/// The number of channels, the fullest first, to multiply as bytes, after what that gains per
+/// row. Pairs of the other channels remain sparse; hot with others costs a fixed part per
+/// entry and one per hot channel.
 fn best_hot(order: &[usize], share: &[f64], low: f64, simd: Simd) -> (f64, usize) {
+    const PER_ENTRY: f64 = 5.0;
     let product = match simd {
         Simd::Avx512 => 0.006,
         Simd::Avx2 => 0.025,
         Simd::Scalar => 0.25,
     };
-    let (mut saved, mut best) = (0.0, (0.0, 0));
+    let all: f64 = share.iter().sum();
+    let (mut taken, mut best) = (0.0, (0.0, 0));
     for (i, &channel) in order.iter().enumerate() {
-        saved += share[channel];
+        taken += share[channel];
         let hot = i + 1;
         if hot.is_multiple_of(dot::WIDTH) || hot == order.len() {
             let width = hot.next_multiple_of(dot::WIDTH) as f64;
-            let gain = low * PAIR_COST * saved * saved / 2.0 - product * width * width / 2.0;
+            let cold = all - taken;
+            let cost = PAIR_COST * cold * cold / 2.0
+                + product * width * width / 2.0
+                + cold * (PER_ENTRY + 3.0 * product * width);
+            let gain = low * (PAIR_COST * all * all / 2.0 - cost);
             if gain > best.0 {
                 best = (gain, hot);
             }
         }
+    }
+        eprintln!("hot {} gain {} all {all}", best.1, best.0);
     }
     best
 }

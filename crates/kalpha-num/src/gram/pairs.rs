@@ -12,6 +12,8 @@ use std::{
 pub(super) const BUDGET: u64 = i32::MAX as u64;
 /// Largest panel of 32-bit sums: half of an L2 cache.
 const PANEL_VALUES: usize = 1 << 18;
+/// Channels of one job that multiplies them with the hot ones.
+const MIXED: usize = 64;
 /// Panels of equal work, so that threads end together.
 const PANELS: f64 = 24.0;
 
@@ -32,13 +34,15 @@ impl Panels {
         for p in (0..d).rev() {
             after[p] = after[p + 1] + layout.density[p];
         }
-        let work = |p: usize| layout.density[p] * after[p.max(layout.hot)];
+        let work = |p: usize| if p < layout.hot { 0.0 } else { layout.density[p] * after[p] };
         let share = (0..d).map(work).sum::<f64>() / PANELS;
         let most = (PANEL_VALUES / layout.stride).max(1);
         let (mut places, mut start, mut sum) = (Vec::new(), 0, 0.0);
         for p in 0..d {
             sum += work(p);
-            if sum >= share || p + 1 - start == most || p + 1 == d {
+            // Hot places have work only where a row has large counts.
+            let full = p >= layout.hot && (sum >= share || p + 1 - start >= most);
+            if full || p + 1 == layout.hot || p + 1 == d {
                 places.push(start..p + 1);
                 (start, sum) = (p + 1, 0.0);
             }
@@ -58,16 +62,38 @@ impl<T: Clone + Default> Table<T> {
     }
 }
 
-/// Sums of products of hot channels.
+/// Sums of products of hot channels, with each other and with the others.
 pub(super) struct HotTable {
     values: Vec<i32>,
+    /// One row per channel that is not hot.
+    mixed: Vec<i32>,
     stride: usize,
 }
 
 impl HotTable {
     pub fn new(layout: &Layout) -> Self {
         let stride = layout.hot_panels() * dot::WIDTH;
-        Self { values: vec![0; stride * stride], stride }
+        let others = layout.channels - layout.hot;
+        Self { values: vec![0; stride * stride], mixed: vec![0; others * stride], stride }
+    }
+
+    /// The sum for places i <= j.
+    fn at(&mut self, hot: usize, i: usize, j: usize) -> Option<&mut i32> {
+        match (i < hot, j < hot) {
+            (true, true) => Some(&mut self.values[i * self.stride + j]),
+            (true, false) => Some(&mut self.mixed[(j - hot) * self.stride + i]),
+            _ => None,
+        }
+    }
+
+    /// The sum for places i <= j.
+    #[inline]
+    fn get(&self, hot: usize, i: usize, j: usize) -> u64 {
+        match (i < hot, j < hot) {
+            (true, true) => u64::from(self.values[i * self.stride + j].unsigned_abs()),
+            (true, false) => u64::from(self.mixed[(j - hot) * self.stride + i].unsigned_abs()),
+            _ => 0,
+        }
     }
 }
 
@@ -106,21 +132,23 @@ impl Sum for f64 {
 fn add_slot<T: Sum, const W: usize>(
     slot: &Slot,
     panel: usize,
-    panels: usize,
     first: usize,
     stride: usize,
     factors: Option<&[f64]>,
     out: &mut [T],
 ) {
     let mask = if W == 0 { usize::MAX } else { W - 1 };
-    for (r, bounds) in slot.bounds.chunks_exact(panels + 1).enumerate() {
-        let (from, to) = (bounds[panel] as usize, bounds[panel + 1] as usize);
+    let bounds = &slot.bounds[panel * slot.rows..(panel + 2) * slot.rows];
+    let (starts, ends) = bounds.split_at(slot.rows);
+    for (r, (&from, &to)) in starts.iter().zip(ends).enumerate() {
+        let (from, to) = (from as usize, to as usize);
         if from == to {
             continue;
         }
         let factor = factors.map_or(1.0, |f| f[slot.first_row + r]);
         let (start, end) = (slot.starts[r] as usize, slot.starts[r + 1] as usize);
-        let cold = start + slot.hot[r] as usize;
+        // Hot entries are multiplied as bytes, with the others too.
+        let from = from.max(start + slot.hot[r] as usize);
         for a in from..to {
             let entry = slot.entries[a];
             let left = T::left(factor, entry >> 16);
@@ -130,7 +158,7 @@ fn add_slot<T: Sum, const W: usize>(
                 // Lets the compiler drop the index checks below.
                 assert!(row.len() == W);
             }
-            for &right in &slot.entries[a.max(cold)..end] {
+            for &right in &slot.entries[a..end] {
                 row[(right & 0xFFFF) as usize & mask].add(left, right >> 16);
             }
         }
@@ -145,14 +173,14 @@ fn add_panel<T: Sum>(
     factors: Option<&[f64]>,
     out: &mut [T],
 ) {
-    let (n, first) = (panels.places.len(), panels.places[panel].start);
+    let first = panels.places[panel].start;
     for slot in slots {
         match stride {
-            512 => add_slot::<T, 512>(slot, panel, n, first, stride, factors, out),
-            1024 => add_slot::<T, 1024>(slot, panel, n, first, stride, factors, out),
-            2048 => add_slot::<T, 2048>(slot, panel, n, first, stride, factors, out),
-            4096 => add_slot::<T, 4096>(slot, panel, n, first, stride, factors, out),
-            _ => add_slot::<T, 0>(slot, panel, n, first, stride, factors, out),
+            512 => add_slot::<T, 512>(slot, panel, first, stride, factors, out),
+            1024 => add_slot::<T, 1024>(slot, panel, first, stride, factors, out),
+            2048 => add_slot::<T, 2048>(slot, panel, first, stride, factors, out),
+            4096 => add_slot::<T, 4096>(slot, panel, first, stride, factors, out),
+            _ => add_slot::<T, 0>(slot, panel, first, stride, factors, out),
         }
     }
 }
@@ -188,17 +216,38 @@ pub(super) fn add_counts(
         0 => Vec::new(),
         _ => hot.values.chunks_exact_mut(dot::WIDTH * hot_stride).map(Mutex::new).collect(),
     };
+    let mixed: Vec<_> = match hot_stride {
+        0 => Vec::new(),
+        _ => hot.mixed.chunks_mut(MIXED * hot_stride).map(Mutex::new).collect(),
+    };
     // Hot panels first: the first of them is the longest job.
-    passes.parallel(tiles.len() + parts.len(), &|job| match job.checked_sub(tiles.len()) {
-        None => {
-            add_hot(slots, job, tiles.len(), simd, hot_stride, &mut lock(&tiles[job]));
-            Ok(())
+    let (n, m) = (tiles.len(), mixed.len());
+    passes.parallel(n + m + parts.len(), &|job| {
+        if job < n {
+            add_hot(slots, job, n, simd, hot_stride, &mut lock(&tiles[job]));
+        } else if job < n + m {
+            let first = (job - n) * MIXED;
+            add_mixed(slots, first, simd, hot_stride, &mut lock(&mixed[job - n]));
+        } else {
+            let panel = job - n - m;
+            add_panel(slots, panel, panels, layout.stride, None, &mut lock(&parts[panel]));
         }
-        Some(job) => {
-            add_panel(slots, job, panels, layout.stride, None, &mut lock(&parts[job]));
-            Ok(())
-        }
+        Ok(())
     })
+}
+
+/// Adds the products of hot channels with the others, from number `first` on.
+fn add_mixed(slots: &[&Slot], first: usize, simd: Simd, stride: usize, out: &mut [i32]) {
+    let panels = stride / dot::WIDTH;
+    for slot in slots {
+        let panel = slot.packed.len() / panels;
+        for (span, out) in slot.spans[first..].iter().zip(out.chunks_exact_mut(stride)) {
+            if span[0] < span[1] {
+                let quads = &slot.quads[span[0] as usize..span[1] as usize];
+                dot::add_sparse(simd, quads, &slot.packed, panel, out);
+            }
+        }
+    }
 }
 
 /// Adds the products of hot panel `i` with itself and all later ones.
@@ -273,9 +322,8 @@ pub(super) fn flush(
     for i in 0..d {
         for j in i..d {
             large[i * d + j] += u64::from(std::mem::take(&mut table.values[i * layout.stride + j]));
-            if j < layout.hot {
-                large[i * d + j] +=
-                    std::mem::take(&mut hot.values[i * hot.stride + j]).unsigned_abs() as u64;
+            if let Some(sum) = hot.at(layout.hot, i, j) {
+                large[i * d + j] += u64::from(std::mem::take(sum).unsigned_abs());
             }
         }
     }
@@ -299,10 +347,7 @@ pub(super) fn assemble(
             let p = usize::from(layout.place[job * ROWS + r]);
             for (value, &q) in row.iter_mut().zip(&layout.place) {
                 let (i, j) = (p.min(usize::from(q)), p.max(usize::from(q)));
-                *value = u64::from(table.values[i * layout.stride + j]);
-                if j < layout.hot {
-                    *value += u64::from(hot.values[i * hot.stride + j].unsigned_abs());
-                }
+                *value = u64::from(table.values[i * layout.stride + j]) + hot.get(layout.hot, i, j);
                 if let Some(large) = large {
                     *value += large[i * d + j];
                 }
