@@ -122,7 +122,5 @@ fn best_hot(order: &[usize], share: &[f64], low: f64, simd: Simd) -> (f64, usize
             }
         }
     }
-        eprintln!("hot {} gain {} all {all}", best.1, best.0);
-    }
     best
 }
