@@ -3,7 +3,6 @@
 mod error;
 pub mod families;
 pub mod identify;
-pub mod steps;
 pub mod windows;
 
 pub use error::FitError;

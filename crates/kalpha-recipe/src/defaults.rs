@@ -18,6 +18,7 @@ pub fn eds() -> Recipe {
     Recipe::new("eds")
         .with("eds.strobe")
         .with("totals")
+        .with("eds.calibrate")
         .with("eds.identify")
         .with("eds.family_fit")
         .with("eds.line_windows")

@@ -9,9 +9,10 @@ use kalpha_process as process;
 static STEPS: &[&dyn AnyStep] = &[
     &Registered::<process::strobe::StrobeStep>::new(),
     &Registered::<process::totals::TotalsStep>::new(),
-    &Registered::<eds::steps::IdentifyStep>::new(),
-    &Registered::<eds::steps::FamilyFitStep>::new(),
-    &Registered::<eds::steps::LineWindowsStep>::new(),
+    &Registered::<eds::identify::CalibrateStep>::new(),
+    &Registered::<eds::identify::IdentifyStep>::new(),
+    &Registered::<eds::families::FamilyFitStep>::new(),
+    &Registered::<eds::windows::LineWindowsStep>::new(),
     &Registered::<decompose::pca::PcaStep>::new(),
     &Registered::<decompose::rank::RankStep>::new(),
 ];

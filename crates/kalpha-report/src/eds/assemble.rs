@@ -15,7 +15,7 @@ use kalpha_core::{
     Artefact, ArtefactType, CellBuffer, CellGrid, DType, Dataset, Rows, RowsError, Unit,
 };
 use kalpha_decompose::{pca::Pca, rank::Rank};
-use kalpha_fit::eds::{identify::Identification, steps::LineFits};
+use kalpha_fit::eds::{families::Lines, identify::Identification};
 use kalpha_process::{strobe, totals::Totals};
 use kalpha_quantify::specimen;
 use kalpha_recipe::{RecipeError, RunResult};
@@ -76,7 +76,7 @@ pub fn assemble(
         ..EdsFigures::default()
     };
     counts(result, dataset, &mut document, &mut figures);
-    if let Some(lines) = whole::<Identification>(result, "lines") {
+    if let Some(lines) = whole::<Identification>(result, "identification") {
         elements::fill(lines, &dataset.meta().signal, &given(result), &mut document);
         // Drawn on the energy scale the lines imply.
         figures.energies = lines.energies.clone();
@@ -123,16 +123,16 @@ fn line_maps(
     figures: &mut EdsFigures,
 ) -> Result<(), AssembleError> {
     let (Some(fits), Some(Artefact::Rows(rows))) =
-        (whole::<LineFits>(result, "fit"), result.session.get("line_maps"))
+        (whole::<Lines>(result, "lines"), result.session.get("line_maps"))
     else {
         return Ok(());
     };
-    let (n, Shape { rows: height, cols, .. }) = (fits.map_families.len(), shape(dataset));
+    let (n, Shape { rows: height, cols, .. }) = (fits.estimator.families.len(), shape(dataset));
     if rows.meta().rows < 2 || n == 0 {
         return Ok(());
     }
     let all = values(rows)?;
-    for (k, family) in fits.map_families.iter().enumerate() {
+    for (k, family) in fits.estimator.families.iter().enumerate() {
         let line = lines.fit.estimate(family).map_or_else(|| family.clone(), |e| e.line.clone());
         figures.maps.push(MapFigure {
             title: format!("{} net counts", line.replace('_', " ")),

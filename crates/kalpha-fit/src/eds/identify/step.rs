@@ -1,9 +1,10 @@
 //! Steps `eds.calibrate` and `eds.identify`.
 
 use kalpha_core::{
-    ArtefactType, Code, Diagnostic, InputMeta, Inputs, Metadata, Mode, Outputs, Passes, Plan, Port,
-    Specimen, Step, StepError,
+    ArtefactType, Code, Diagnostic, InputMeta, Inputs, Metadata, Outputs, Passes, Plan, Port, Step,
+    StepError,
 };
+use kalpha_physics::specimen::decide;
 use kalpha_process::calibrate::energy::EnergyCalibration;
 use kalpha_process::totals::Totals;
 use schemars::JsonSchema;
@@ -11,9 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Identification, IdentifyOptions, Reason, calibrate_on_lines, identify};
 use crate::eds::FitError;
-
-/// Beam energy above which an unknown specimen is taken for thin, keV.
-const THIN_ABOVE: f64 = 60.0;
 
 /// Result of `eds.calibrate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,11 +38,8 @@ fn options_from(
     needed_by: &str,
 ) -> Result<(IdentifyOptions, bool), StepError> {
     let beam_energy = metadata.need_beam_energy_kev(needed_by)?;
-    let (thin, assumed) = match (metadata.specimen, metadata.acquisition_mode) {
-        (Some(Specimen::Thin), _) | (None, Some(Mode::Tem | Mode::Stem)) => (true, false),
-        (Some(_), _) | (None, Some(Mode::Sem)) => (false, false),
-        (None, None) => (beam_energy > THIN_ABOVE, true),
-    };
+    let decision = decide(metadata);
+    let (thin, assumed) = (decision.is_thin(), decision.specimen.is_none());
     let mut options = IdentifyOptions::new(beam_energy, thin);
     options.resolution_mn_ka =
         metadata.energy_resolution_mn_ka_ev.filter(|r| (100.0..300.0).contains(r));
