@@ -126,40 +126,16 @@ pub fn weighted_linear(
     weights: &[f64],
 ) -> Result<LinearFit, LeastSquaresError> {
     let (n, m) = (columns.len(), y.len());
-    let length = |what, got| match got == m {
-        true => Ok(()),
-        false => Err(LeastSquaresError::Length { what, got, expected: m }),
-    };
-    length("weights", weights.len())?;
-    let mut scaled = Vec::with_capacity(n);
-    let mut scale = Vec::with_capacity(n);
-    for (column, c) in columns.iter().enumerate() {
-        length("column", c.len())?;
-        let norm: f64 = c.iter().zip(weights).map(|(v, w)| w * v * v).sum::<f64>().sqrt();
-        if norm.is_nan() || norm <= 0.0 || norm.is_infinite() {
-            return Err(LeastSquaresError::Dependent { column });
-        }
-        scale.push(norm.recip());
-        scaled.push(c.iter().zip(weights).map(|(v, w)| w.sqrt() * v / norm).collect::<Vec<_>>());
-    }
-    let mut gram = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..=i {
-            let dot: f64 = scaled[i].iter().zip(&scaled[j]).map(|(a, b)| a * b).sum();
-            gram[i * n + j] = dot;
-            gram[j * n + i] = dot;
-        }
-    }
-    let inverse = Cholesky::new(&gram, n)?.inverse();
+    let Normal { scaled, scale, root, factor } = normal(columns, y, weights)?;
+    let inverse = factor.inverse();
     let mut estimator = vec![0.0; n * m];
     for i in 0..n {
+        let row = &mut estimator[i * m..(i + 1) * m];
         for k in 0..n {
-            let factor = scale[i] * inverse[i * n + k];
-            let row = &mut estimator[i * m..(i + 1) * m];
-            for ((e, s), w) in row.iter_mut().zip(&scaled[k]).zip(weights) {
-                *e += factor * s * w.sqrt();
-            }
+            let share = scale[i] * inverse[i * n + k];
+            row.iter_mut().zip(&scaled[k]).for_each(|(e, s)| *e += share * s);
         }
+        row.iter_mut().zip(&root).for_each(|(e, w)| *e *= w);
     }
     let x: Vec<f64> = (0..n)
         .map(|i| estimator[i * m..(i + 1) * m].iter().zip(y).map(|(e, v)| e * v).sum())
@@ -171,6 +147,80 @@ pub fn weighted_linear(
         chi2 += weights[i] * (y[i] - model).powi(2);
     }
     Ok(LinearFit { x, covariance, estimator, chi2 })
+}
+
+/// The coefficients of [`weighted_linear`] alone, at half its cost.
+///
+/// # Errors
+/// As [`weighted_linear`].
+pub fn weighted_coefficients(
+    columns: &[Vec<f64>],
+    y: &[f64],
+    weights: &[f64],
+) -> Result<Vec<f64>, LeastSquaresError> {
+    let Normal { scaled, scale, root, factor } = normal(columns, y, weights)?;
+    let rhs: Vec<f64> = scaled
+        .iter()
+        .map(|c| c.iter().zip(y).zip(&root).map(|((s, v), w)| s * v * w).sum())
+        .collect();
+    Ok(factor.solve(&rhs).iter().zip(&scale).map(|(x, s)| x * s).collect())
+}
+
+/// Normal equations of scaled columns.
+struct Normal {
+    /// Columns times root weight over norm.
+    scaled: Vec<Vec<f64>>,
+    /// Inverse norms.
+    scale: Vec<f64>,
+    /// Root weights.
+    root: Vec<f64>,
+    factor: Cholesky,
+}
+
+fn normal(columns: &[Vec<f64>], y: &[f64], weights: &[f64]) -> Result<Normal, LeastSquaresError> {
+    let (n, m) = (columns.len(), y.len());
+    let length = |what, got| match got == m {
+        true => Ok(()),
+        false => Err(LeastSquaresError::Length { what, got, expected: m }),
+    };
+    length("weights", weights.len())?;
+    let root: Vec<f64> = weights.iter().map(|w| w.sqrt()).collect();
+    let mut scaled = Vec::with_capacity(n);
+    let mut scale = Vec::with_capacity(n);
+    for (column, c) in columns.iter().enumerate() {
+        length("column", c.len())?;
+        let mut w: Vec<f64> = c.iter().zip(&root).map(|(v, w)| w * v).collect();
+        let norm = dot(&w, &w).sqrt();
+        if norm.is_nan() || norm <= 0.0 || norm.is_infinite() {
+            return Err(LeastSquaresError::Dependent { column });
+        }
+        w.iter_mut().for_each(|v| *v /= norm);
+        scale.push(norm.recip());
+        scaled.push(w);
+    }
+    let mut gram = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..=i {
+            let g = dot(&scaled[i], &scaled[j]);
+            gram[i * n + j] = g;
+            gram[j * n + i] = g;
+        }
+    }
+    let factor = Cholesky::new(&gram, n)?;
+    Ok(Normal { scaled, scale, root, factor })
+}
+
+/// Dot product in eight independent sums: a fixed order that the compiler can vectorise.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (ca, cb) = (a.chunks_exact(8), b.chunks_exact(8));
+    let tail: f64 = ca.remainder().iter().zip(cb.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in ca.zip(cb) {
+        for k in 0..8 {
+            sums[k] += x[k] * y[k];
+        }
+    }
+    sums.iter().sum::<f64>() + tail
 }
 
 /// Result of a nonlinear fit.
@@ -291,6 +341,8 @@ mod tests {
                 (0..4).map(|i| w[i] * c[i] * (y[i] - fit.x[0] - fit.x[1] * i as f64)).sum();
             assert!(g.abs() < 1e-12);
         }
+        let alone = weighted_coefficients(&columns, &y, &w).unwrap();
+        assert!(alone.iter().zip(&fit.x).all(|(a, b)| (a - b).abs() < 1e-12));
         let product: f64 = fit.estimator[0..4].iter().zip(&y).map(|(a, b)| a * b).sum();
         assert!((product - fit.x[0]).abs() < 1e-12);
         // Variance of the slope of a weighted line: sum w / (sum w sum w x² - (sum w x)²).

@@ -11,6 +11,7 @@
 
 mod background;
 mod combine;
+pub mod coverage;
 mod map;
 mod step;
 
@@ -21,7 +22,9 @@ pub use step::{FamilyFitParams, FamilyFitStep, Lines};
 
 use std::ops::Range;
 
-use kalpha_num::least_squares::{LeastSquaresError, LinearFit, weighted_linear};
+use kalpha_num::least_squares::{
+    LeastSquaresError, LinearFit, weighted_coefficients, weighted_linear,
+};
 use kalpha_physics::PhysicsError;
 use kalpha_physics::bremsstrahlung::Source;
 use kalpha_physics::detector::Detector;
@@ -313,13 +316,14 @@ fn solve(
         // Background first, so that a family that imitates it is the one to go.
         let all: Vec<Vec<f64>> =
             background.iter().chain(columns.iter()).chain(pileup).cloned().collect();
-        let mut outcome = weighted_linear(&all, y, &weights);
+        let mut outcome = weighted_coefficients(&all, y, &weights);
         for _ in 1..ROUNDS {
-            let Ok(fit) = &outcome else { break };
-            let total = model_of(&all, &fit.x, y.len());
+            let Ok(x) = &outcome else { break };
+            let total = model_of(&all, x, y.len());
             weights = total.iter().map(|v| 1.0 / v.max(MIN_VARIANCE)).collect();
-            outcome = weighted_linear(&all, y, &weights);
+            outcome = weighted_coefficients(&all, y, &weights);
         }
+        let outcome = outcome.and_then(|_| weighted_linear(&all, y, &weights));
         match outcome {
             Ok(linear) => {
                 let total = model_of(&all, &linear.x, y.len());

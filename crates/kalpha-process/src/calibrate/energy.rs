@@ -10,7 +10,7 @@
 //! A result that leaves the plausible range is refused, never returned: a peer turns 133 eV
 //! into 1479 eV on one of the reference spectra without a word.
 
-use kalpha_num::least_squares::{LeastSquaresError, levenberg_marquardt, weighted_linear};
+use kalpha_num::least_squares::{LeastSquaresError, levenberg_marquardt, weighted_coefficients};
 use kalpha_physics::PhysicsError;
 use kalpha_physics::detector::{Detector, Resolution};
 use kalpha_physics::lines::LineFamily;
@@ -151,9 +151,9 @@ pub fn calibrate_energy(
     };
     let model = |p: &[f64], weights: &[f64]| -> Result<Vec<f64>, CalibrationError> {
         let columns = columns(p)?;
-        let fit = weighted_linear(&columns, &y, weights)?;
+        let coefficients = weighted_coefficients(&columns, &y, weights)?;
         let mut model = vec![0.0; y.len()];
-        for (c, x) in columns.iter().zip(&fit.x) {
+        for (c, x) in columns.iter().zip(&coefficients) {
             model.iter_mut().zip(c).for_each(|(m, v)| *m += x * v);
         }
         Ok(model)
