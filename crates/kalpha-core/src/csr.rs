@@ -59,12 +59,17 @@ impl CountValues {
     }
 
     /// Appends a count, widening the type when needed.
+    #[inline]
     pub fn push(&mut self, value: u32) {
+        match self {
+            Self::U8(v) if value <= 0xff => v.push(value as u8),
+            _ => self.push_wide(value),
+        }
+    }
+
+    fn push_wide(&mut self, value: u32) {
         if let Self::U8(v) = self {
-            match u8::try_from(value) {
-                Ok(x) => return v.push(x),
-                Err(_) => *self = Self::U16(v.iter().map(|&x| u16::from(x)).collect()),
-            }
+            *self = Self::U16(v.iter().map(|&x| u16::from(x)).collect());
         }
         if let Self::U16(v) = self {
             match u16::try_from(value) {
@@ -190,6 +195,18 @@ impl CsrBuilder {
         }
     }
 
+    /// Adds entries of the open row: ascending channels, counts above zero.
+    pub fn extend(&mut self, channels: &[u16], counts: &[u32]) {
+        debug_assert!(channels.len() == counts.len() && counts.iter().all(|&c| c > 0));
+        self.csr.indices.extend_from_slice(channels);
+        match &mut self.csr.values {
+            CountValues::U8(v) if counts.iter().fold(0, |all, c| all | c) <= 0xff => {
+                v.extend(counts.iter().map(|&c| c as u8));
+            }
+            values => counts.iter().for_each(|&c| values.push(c)),
+        }
+    }
+
     /// Adds the non-zero values of a dense row and closes it.
     pub fn push_dense_row<V: Count>(&mut self, row: &[V]) {
         for (channel, &value) in row.iter().enumerate() {
@@ -206,6 +223,19 @@ impl CsrBuilder {
     /// Rows closed so far.
     pub fn rows(&self) -> usize {
         self.csr.rows()
+    }
+
+    /// The same rows with another number of columns, for readers that learn it late.
+    ///
+    /// # Errors
+    /// When there are more channels than sparse counts can address.
+    pub fn with_channels(mut self, channels: usize) -> Result<Self, RowsError> {
+        if channels > CsrCounts::MAX_CHANNELS {
+            return Err(RowsError::TooManyChannels { channels, max: CsrCounts::MAX_CHANNELS });
+        }
+        debug_assert!(self.csr.indices.iter().all(|&c| usize::from(c) < channels));
+        self.csr.channels = channels;
+        Ok(self)
     }
 
     /// The matrix.

@@ -1,6 +1,7 @@
 //! Vendor XML as JSON, and the legacy text encodings it comes in.
 
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Nesting beyond which a document is taken for an attack.
 const DEPTH: usize = 96;
@@ -54,25 +55,27 @@ fn convert(node: roxmltree::Node, depth: usize) -> Result<Value, TooDeep> {
 
 /// XML bytes as text, by the encoding their declaration names; windows-1252 where the bytes
 /// are not UTF-8.
-pub(crate) fn decode(bytes: &[u8]) -> String {
+pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if let Some(text) = utf16(bytes) {
-        return text;
+        return text.into();
     }
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).to_ascii_lowercase();
+    if bytes.is_ascii() {
+        return String::from_utf8_lossy(bytes);
+    }
     let legacy = head.contains("windows-1252") || head.contains("iso-8859-1");
     if !legacy && let Ok(text) = std::str::from_utf8(bytes) {
-        return text.to_owned();
+        return text.into();
     }
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 64);
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|b| !b.is_ascii()) {
-        text.push_str(std::str::from_utf8(&rest[..at]).unwrap_or_default());
-        text.push(windows_1252(rest[at]));
-        rest = &rest[at + 1..];
+    for piece in bytes.chunks(256) {
+        match std::str::from_utf8(piece) {
+            Ok(ascii) if ascii.is_ascii() => text.push_str(ascii),
+            _ => text.extend(piece.iter().map(|&b| windows_1252(b))),
+        }
     }
-    text.push_str(std::str::from_utf8(rest).unwrap_or_default());
-    text
+    text.into()
 }
 
 fn utf16(bytes: &[u8]) -> Option<String> {

@@ -33,25 +33,20 @@ pub(super) fn signals(input: &Input) -> Result<Vec<String>, IoError> {
     Ok(names(&detectors(&Container::open(input)?)))
 }
 
-fn read_spectra(
-    input: &Input,
-    container: &Container,
-    path: &str,
-    channels: usize,
-) -> Result<Spectra, IoError> {
+fn read_spectra(input: &Input, container: &Container, path: &str) -> Result<Spectra, IoError> {
     let missing = || IoError::NoSpectra {
         file: input.path().to_owned(),
         found: container.files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>().join(", "),
     };
     let entry = container.find(path).ok_or_else(missing)?;
-    let mut channels = channels;
-    // A second pass is needed only where counts lie beyond the promised channels.
-    loop {
-        match spectra::read(input, &mut container.stream(entry)?, channels)? {
-            Outcome::Done(spectra) => return Ok(spectra),
-            Outcome::Wider(needed) => channels = needed,
+    for ascending in [true, false] {
+        if let Outcome::Done(spectra) =
+            spectra::read(input, &mut container.stream(entry)?, ascending)?
+        {
+            return Ok(spectra);
         }
     }
+    Err(missing())
 }
 
 pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
@@ -71,10 +66,19 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
     let head = container.find(&format!("{FOLDER}HeaderData")).ok_or_else(|| {
         input.corrupt(0, "SFS directory", "a file EDSDatabase/HeaderData", "none")
     })?;
-    let mut header = header::read(input, &container.stream(head)?.rest()?, &chosen)?;
     let path = format!("{FOLDER}{SPECTRA}{chosen}");
-    let Spectra { height, width, counts } =
-        read_spectra(input, &container, &path, header.channels)?;
+    // The header can be larger than the spectra: both are read at the same time.
+    let (header, spectra) = std::thread::scope(|scope| {
+        let header = scope.spawn(|| header::read(input, &container.stream(head)?.rest()?, &chosen));
+        let spectra = read_spectra(input, &container, &path);
+        (header.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), spectra)
+    });
+    let mut header = header?;
+    let Spectra { height, width, rows, channels } = spectra?;
+    let counts = rows
+        .with_channels(channels.max(header.channels))
+        .map_err(|e| input.rows_error(e))?
+        .finish();
 
     let mut diagnostics = std::mem::take(&mut header.diagnostics);
     if found.len() > 1 && options.signal.is_none() {
