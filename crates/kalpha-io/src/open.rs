@@ -108,11 +108,15 @@ fn candidates(input: &Input) -> Vec<(FormatId, Confidence)> {
     found
 }
 
-fn choose(input: &Input, options: &OpenOptions) -> Result<&'static dyn Reader, IoError> {
+/// The reader to use, and the formats the file could have as well.
+fn choose(
+    input: &Input,
+    options: &OpenOptions,
+) -> Result<(&'static dyn Reader, Vec<FormatId>), IoError> {
     let unknown =
         || IoError::UnknownFormat { file: input.path().to_owned(), known: known_formats() };
     if let Some(format) = options.format {
-        return reader(format).ok_or_else(unknown);
+        return Ok((reader(format).ok_or_else(unknown)?, Vec::new()));
     }
     let found = candidates(input);
     let (format, best) = *found.first().ok_or_else(unknown)?;
@@ -120,7 +124,8 @@ fn choose(input: &Input, options: &OpenOptions) -> Result<&'static dyn Reader, I
     if rivals.len() > 1 {
         return Err(IoError::Ambiguous { file: input.path().to_owned(), formats: rivals });
     }
-    reader(format).ok_or_else(unknown)
+    let others = found[1..].iter().filter(|(_, c)| *c >= Confidence::Likely).map(|(f, _)| *f);
+    Ok((reader(format).ok_or_else(unknown)?, others.collect()))
 }
 
 /// Reads one signal of a file: counts or intensities with axes and metadata.
@@ -139,7 +144,13 @@ pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Dataset, Io
 /// # Errors
 /// As [`open`].
 pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
-    let dataset = choose(input, options)?.read(input, options)?;
+    let (reader, others) = choose(input, options)?;
+    let mut dataset = reader.read(input, options)?;
+    for other in others {
+        let message = format!("read as {}, but it could be {other} as well", reader.format());
+        let hint = format!("--format {other} reads it so");
+        dataset.diagnostics.push(Diagnostic::note(Code::Assumed, message).hint(hint));
+    }
     match &options.energy_axis {
         Some(axis) => relabel(dataset, axis, input),
         None => Ok(dataset),
@@ -152,5 +163,5 @@ pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
 /// As [`open`].
 pub fn signals(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Vec<String>, IoError> {
     let input = Input::open(path.as_ref())?;
-    choose(&input, options)?.signals(&input)
+    choose(&input, options)?.0.signals(&input)
 }

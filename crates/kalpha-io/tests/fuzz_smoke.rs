@@ -170,24 +170,26 @@ fn fuzz(extension: &str) {
     assert!(!files.is_empty());
     let end = Instant::now() + Duration::from_secs(number("KALPHA_FUZZ_SECONDS", 3));
     let mut case = number("KALPHA_FUZZ_SEED", 1) << 32;
-    let mut read = 0;
+    let (mut read, mut slowest) = (0, (Duration::ZERO, 0));
     // Every file takes as much time, so the tiny ones are tried most often.
     let share = Duration::from_millis(50);
     while Instant::now() < end {
         for (bytes, path) in &files {
             let stop = Instant::now() + share;
             while Instant::now() < stop {
+                let start = Instant::now();
                 let outcome = std::panic::catch_unwind(|| one(path, bytes, case));
                 match outcome {
                     Ok(ok) => read += usize::from(ok),
                     Err(_) => panic!("case {case} of {} fails", path.display()),
                 }
+                slowest = slowest.max((start.elapsed(), case));
                 case += 1;
             }
         }
     }
     let cases = case & 0xffff_ffff;
-    eprintln!("{extension}: {cases} cases, {read} of them read");
+    eprintln!("{extension}: {cases} cases, {read} of them read, slowest {slowest:?}");
 }
 
 #[test]

@@ -283,6 +283,22 @@ fn msa_is_read_back_as_written() {
 }
 
 #[test]
+fn a_file_of_two_plausible_formats_is_read_with_a_note() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("both.rpl");
+    let text = "#FORMAT : EMSA/MAS Spectral Data File\n#TITLE : record-by data-type depth\n\
+                #NPOINTS : 1\n#XPERCHAN : 1\n#SPECTRUM :\n5\n#ENDOFDATA :\n";
+    fs::write(&path, text).unwrap();
+    let found: Vec<_> = detect(&path).unwrap().iter().map(|(f, _)| f.name()).collect();
+    assert_eq!(found, ["msa", "rpl"]);
+    let dataset = read(&path).unwrap();
+    assert_eq!(dataset.source.format, "msa");
+    assert!(dataset.diagnostics.iter().any(|d| d.message.contains("could be rpl")));
+    let options = OpenOptions { format: Some("rpl".parse().unwrap()), ..OpenOptions::default() };
+    assert!(matches!(open(&path, &options), Err(IoError::Companion { .. })));
+}
+
+#[test]
 fn formats_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notes.txt");
