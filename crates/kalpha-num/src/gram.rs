@@ -16,13 +16,14 @@
 mod chunk;
 mod dense;
 mod dot;
+mod floats;
 mod layout;
 mod pairs;
 
 use crate::simd::Simd;
 use chunk::{Chunk, Slot};
 use kalpha_core::{Cell, CellBuffer, CellGrid, DType, Fold, Merge, Passes, Rows, StepError};
-use layout::Layout;
+use layout::{Layout, Products};
 use pairs::{Panels, Table};
 
 /// A Gram matrix could not be formed.
@@ -102,7 +103,7 @@ fn count_gram_with(
         return Err(StepError::method(GramError::NotCounts { dtype: meta.dtype }));
     }
     let grid = CellGrid::new(meta.rows, meta.channels);
-    let layout = Layout::sampled(passes, rows, grid, simd, hot)?;
+    let layout = Layout::sampled(passes, rows, grid, simd, Products::Bytes, hot)?;
     if hot.is_none() && layout.dense_is_quicker() {
         let sums = dense::weighted(passes, rows, grid, &vec![1.0; meta.rows])?;
         // Products of whole numbers, and every partial sum: exact below 2^53.
@@ -113,12 +114,12 @@ fn count_gram_with(
     }
     let panels = Panels::new(&layout);
     let mut table = Table::<u32>::new(&layout);
-    let mut dots = pairs::HotTable::new(&layout);
+    let mut dots = pairs::HotTable::<i32>::new(&layout);
     let mut large: Option<Vec<u64>> = None;
     let (mut bound, mut total, mut max_count) = (0u64, 0u128, 0);
     let mut chunk = Chunk::new(&layout, grid);
     for filling in chunk.fillings() {
-        chunk.fill(passes, rows, grid, &layout, filling)?;
+        chunk.fill(passes, rows, grid, &layout, None, filling)?;
         let slots = chunk.filled();
         let mut rest = &slots[..];
         while let Some(first) = rest.first() {
@@ -151,11 +152,12 @@ fn count_gram_with(
         }
     }
     drop(chunk);
-    let values = pairs::assemble(passes, &layout, &table, &dots, large.as_deref())?;
+    let sums = pairs::exact(&layout, &table, &dots, large.as_deref());
+    let values = pairs::assemble(passes, &layout, sums)?;
     Ok(CountGram { channels: meta.channels, values })
 }
 
-/// The Gram matrix of rows weighted by `factors[row]`, D x D, row-major and symmetric.
+/// The Gram matrix of rows weighted by `factors[row]` >= 0, D x D, row-major and symmetric.
 ///
 /// Rows of any type. Summed in f64 in ascending order of rows, so the result is the same for
 /// any number of threads.
@@ -176,10 +178,19 @@ pub fn weighted_gram(
     if !holds_counts(meta.dtype) {
         return dense::weighted(passes, rows, grid, factors);
     }
-    let mut layout = Layout::sampled(passes, rows, grid, Simd::detect(), Some(0))?;
-    // f64 sums do not overflow: only counts that do not fit an entry are set apart.
-    layout.row_max = u32::from(u16::MAX);
-    if layout.dense_is_quicker() {
+    weighted_gram_with(passes, rows, grid, factors, None)
+}
+
+/// Like [`weighted_gram`] for counts, with the number of hot channels given.
+fn weighted_gram_with(
+    passes: &dyn Passes,
+    rows: &Rows,
+    grid: CellGrid,
+    factors: &[f64],
+    hot: Option<usize>,
+) -> Result<Vec<f64>, StepError> {
+    let layout = Layout::sampled(passes, rows, grid, Simd::detect(), Products::Floats, hot)?;
+    if hot.is_none() && layout.dense_is_quicker() {
         return dense::weighted(passes, rows, grid, factors);
     }
     weighted_pairs(passes, rows, grid, &layout, factors)
@@ -194,15 +205,16 @@ fn weighted_pairs(
 ) -> Result<Vec<f64>, StepError> {
     let panels = Panels::new(layout);
     let mut table = Table::<f64>::new(layout);
+    let mut products = pairs::HotTable::<f64>::new(layout);
     let mut chunk = Chunk::new(layout, grid);
     for filling in chunk.fillings() {
-        chunk.fill(passes, rows, grid, layout, filling)?;
+        chunk.fill(passes, rows, grid, layout, Some(factors), filling)?;
         let slots = chunk.filled();
         let slots: Vec<&Slot> = slots.iter().map(|slot| &**slot).collect();
-        pairs::add_weighted(passes, layout, &panels, &slots, factors, &mut table)?;
+        pairs::add_weighted(passes, layout, &panels, &slots, factors, &mut table, &mut products)?;
     }
     drop(chunk);
-    Ok(pairs::mirror(layout, table))
+    pairs::assemble(passes, layout, pairs::weighted(layout, &table, &products))
 }
 
 /// The exact Gram matrix as a [`Fold`], for states that travel.

@@ -1,6 +1,10 @@
 //! Some rows, laid out for the pair and the byte kernels.
 
-use super::{dot, layout::Layout, pairs::Panels};
+use super::{
+    dot, floats,
+    layout::{Layout, Products},
+    pairs::Panels,
+};
 use kalpha_core::{CellBuffer, CellGrid, Count, CsrView, Passes, Rows, StepError, ValuesView};
 use std::{
     ops::Range,
@@ -37,6 +41,10 @@ pub(super) struct Slot {
     pub bounds: Vec<u32>,
     /// Hot channels as bytes, one panel after the other.
     pub packed: Vec<u8>,
+    /// Hot channels as weighted f64, row by row.
+    pub dense: Vec<f64>,
+    /// Weighted counts of the other channels, by channel.
+    pub shares: Vec<floats::Share>,
     /// Counts of the other channels in rows that the byte kernels take care of, by channel.
     pub quads: Vec<dot::Quad>,
     /// Where those of each channel that is not hot begin and end.
@@ -72,16 +80,20 @@ impl Slot {
         self.bounds.clear();
         self.bounds.resize((panels + 1) * span.len(), 0);
         self.wide.clear();
+        let panels = layout.hot_panels();
         self.packed.clear();
-        self.packed.resize(layout.hot_panels() * span.len().div_ceil(4) * dot::STEP, 0);
+        self.dense.clear();
+        match layout.products {
+            Products::Bytes => self.packed.resize(panels * span.len().div_ceil(4) * dot::STEP, 0),
+            Products::Floats => self.dense.resize(panels * span.len() * floats::WIDTH, 0.0),
+        }
         self.spans.clear();
         self.spans.resize(layout.channels - layout.hot, [0; 2]);
         (self.bound, self.total_bound, self.max_count) = (0, 0, 0);
     }
 
-    /// Gathers the entries that are not hot by channel, four rows to a quad. `spans` hold their
-    /// number before.
-    fn sort_by_channel(&mut self, hot: usize) {
+    /// Gathers the entries that are not hot by channel. `spans` hold their number before.
+    fn sort_by_channel(&mut self, layout: &Layout, factors: Option<&[f64]>) {
         let mut at = 0;
         for span in &mut self.spans {
             let n = span[1];
@@ -89,12 +101,22 @@ impl Slot {
             at += n;
         }
         self.quads.clear();
-        self.quads.resize(at as usize, 0);
+        self.shares.clear();
+        match factors {
+            None => self.quads.resize(at as usize, 0),
+            Some(_) => self.shares.resize(at as usize, (0, 0.0)),
+        }
         for (r, _) in self.packed_rows.iter().enumerate().filter(|(_, packed)| **packed) {
-            let (step, shift) = ((r / 4) as u64, r % 4 * 8);
             let cold = (self.starts[r] + self.hot[r]) as usize..self.starts[r + 1] as usize;
+            let (step, shift) = ((r / 4) as u64, r % 4 * 8);
+            let root = factors.map(|f| f[self.first_row + r].sqrt());
             for &entry in &self.entries[cold] {
-                let [first, end] = &mut self.spans[(entry & 0xFFFF) as usize - hot];
+                let [first, end] = &mut self.spans[(entry & 0xFFFF) as usize - layout.hot];
+                if let Some(root) = root {
+                    self.shares[*end as usize] = (r as u32, root * f64::from(entry >> 16));
+                    *end += 1;
+                    continue;
+                }
                 let count = u64::from(entry >> 16) << shift;
                 let open = *end > *first && self.quads[*end as usize - 1] >> 32 == step;
                 *end += u32::from(!open);
@@ -151,6 +173,7 @@ impl Chunk {
         rows: &Rows,
         grid: CellGrid,
         layout: &Layout,
+        factors: Option<&[f64]>,
         slots: Range<usize>,
     ) -> Result<(), StepError> {
         self.filled = slots.len();
@@ -169,14 +192,20 @@ impl Chunk {
                 let rows = cell.first_row - span.start..cell.first_row - span.start + cell.rows;
                 let (hot, cold) = (&mut scratch.hot, &mut scratch.cold);
                 match view.values {
-                    ValuesView::U8(v) => self.lay_out(slot, layout, rows, &view, v, hot, cold),
-                    ValuesView::U16(v) => self.lay_out(slot, layout, rows, &view, v, hot, cold),
-                    ValuesView::U32(v) => self.lay_out(slot, layout, rows, &view, v, hot, cold),
+                    ValuesView::U8(v) => {
+                        self.lay_out(slot, layout, factors, rows, &view, v, hot, cold)
+                    }
+                    ValuesView::U16(v) => {
+                        self.lay_out(slot, layout, factors, rows, &view, v, hot, cold)
+                    }
+                    ValuesView::U32(v) => {
+                        self.lay_out(slot, layout, factors, rows, &view, v, hot, cold)
+                    }
                 }
             }
             slot.scratch = scratch;
             if layout.hot > 0 {
-                slot.sort_by_channel(layout.hot);
+                slot.sort_by_channel(layout, factors);
             }
             Ok(())
         })
@@ -191,6 +220,7 @@ impl Chunk {
         &self,
         slot: &mut Slot,
         layout: &Layout,
+        factors: Option<&[f64]>,
         rows: Range<usize>,
         view: &CsrView<'_>,
         values: &[V],
@@ -238,9 +268,18 @@ impl Chunk {
             slot.entries.extend_from_slice(&hot[..hots]);
             slot.entries.extend_from_slice(&cold[..colds]);
             slot.starts.push(slot.entries.len() as u32);
-            let packed = layout.hot > 0 && highest <= dot::MAX;
+            let packed = layout.hot > 0 && (factors.is_some() || highest <= dot::MAX);
             slot.hot.push(if packed { hots as u32 } else { 0 });
             if packed {
+                if let Some(factors) = factors {
+                    let root = factors[slot.first_row + r].sqrt();
+                    let width = layout.hot_panels() * floats::WIDTH;
+                    let row = &mut slot.dense[r * width..(r + 1) * width];
+                    for &entry in &hot[..hots] {
+                        row[(entry & 0xFFFF) as usize] = root * f64::from(entry >> 16);
+                    }
+                    hots = 0;
+                }
                 for &entry in &hot[..hots] {
                     let place = (entry & 0xFFFF) as usize;
                     let at = place / dot::WIDTH * panel_bytes

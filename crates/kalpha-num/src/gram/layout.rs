@@ -1,6 +1,6 @@
 //! How the channels of a Gram matrix are ordered and worked on, from a sample of the rows.
 
-use super::{chunk, dot};
+use super::{chunk, dot, floats};
 use crate::simd::Simd;
 use kalpha_core::{CellBuffer, CellGrid, Passes, Rows, StepError};
 
@@ -11,8 +11,19 @@ const PAIR_COST: f64 = 1.0;
 /// Cost of one f64 product of a dense matrix.
 const DENSE_COST: f64 = 0.04;
 
+/// How hot channels are multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Products {
+    /// As bytes, exactly.
+    Bytes,
+    /// As f64, each row weighted.
+    Floats,
+}
+
 /// Order of the channels: hot ones first, each group ascending.
 pub(super) struct Layout {
+    /// How hot channels are multiplied.
+    pub products: Products,
     /// Number of channels D.
     pub channels: usize,
     /// Place of each channel.
@@ -38,6 +49,7 @@ impl Layout {
         rows: &Rows,
         grid: CellGrid,
         simd: Simd,
+        products: Products,
         hot: Option<usize>,
     ) -> Result<Self, StepError> {
         let channels = rows.meta().channels;
@@ -63,7 +75,7 @@ impl Layout {
         let per_row = share.iter().sum::<f64>();
         let (gain, hot) = match hot {
             Some(hot) => (0.0, hot.min(channels)),
-            None => best_hot(&order, &share, low as f64 / sampled, simd),
+            None => best_hot(&order, &share, low as f64 / sampled, Cost::new(products, simd)),
         };
         let (first, rest) = order.split_at_mut(hot);
         first.sort_unstable();
@@ -73,6 +85,7 @@ impl Layout {
         let rows = chunk::cells_per_slot(grid) * grid.rows_per_cell();
         let limit = super::pairs::BUDGET / rows as u64;
         Ok(Self {
+            products,
             channels,
             place,
             hot,
@@ -80,7 +93,11 @@ impl Layout {
             per_row,
             cost: PAIR_COST * per_row * per_row / 2.0 - gain,
             stride: channels.next_power_of_two().max(64),
-            row_max: limit.isqrt().min(u64::from(u16::MAX)) as u32,
+            row_max: match products {
+                Products::Bytes => limit.isqrt().min(u64::from(u16::MAX)) as u32,
+                // These sums do not overflow: only counts that do not fit an entry are set apart.
+                Products::Floats => u32::from(u16::MAX),
+            },
         })
     }
 
@@ -91,31 +108,59 @@ impl Layout {
 
     /// Panels of hot channels.
     pub fn hot_panels(&self) -> usize {
-        self.hot.div_ceil(dot::WIDTH)
+        self.hot.div_ceil(self.hot_width())
+    }
+
+    /// Channels of a panel of hot ones.
+    pub fn hot_width(&self) -> usize {
+        match self.products {
+            Products::Bytes => dot::WIDTH,
+            Products::Floats => floats::WIDTH,
+        }
     }
 }
 
-/// The number of channels, the fullest first, to multiply as bytes, after what that gains per
-/// row. Pairs of the other channels remain sparse; hot with others costs a fixed part per
-/// entry and one per hot channel.
-fn best_hot(order: &[usize], share: &[f64], low: f64, simd: Simd) -> (f64, usize) {
+/// Measured costs in ns.
+struct Cost {
+    /// Product of two hot channels in one row.
+    hot: f64,
+    /// Product of an entry with a hot channel.
+    mixed: f64,
+    /// Step of the number of hot channels.
+    step: usize,
+}
+
+impl Cost {
+    fn new(products: Products, simd: Simd) -> Self {
+        let (hot, mixed) = match (products, simd) {
+            (Products::Bytes, Simd::Avx512) => (0.006, 0.018),
+            (Products::Bytes, Simd::Avx2) => (0.025, 0.075),
+            (Products::Bytes, Simd::Scalar) => (0.25, 0.75),
+            (Products::Floats, Simd::Avx512) => (0.06, 0.06),
+            (Products::Floats, Simd::Avx2) => (0.08, 0.1),
+            (Products::Floats, Simd::Scalar) => (0.2, 0.4),
+        };
+        let step = if products == Products::Bytes { dot::WIDTH } else { floats::WIDTH };
+        Self { hot, mixed, step }
+    }
+}
+
+/// The number of channels, the fullest first, to multiply dense, after what that gains per row.
+/// Pairs of the other channels remain sparse; hot with others costs a fixed part per entry and
+/// one per hot channel. `low` is the share of rows whose counts fit a byte.
+fn best_hot(order: &[usize], share: &[f64], low: f64, unit: Cost) -> (f64, usize) {
     const PER_ENTRY: f64 = 5.0;
-    let product = match simd {
-        Simd::Avx512 => 0.006,
-        Simd::Avx2 => 0.025,
-        Simd::Scalar => 0.25,
-    };
     let all: f64 = share.iter().sum();
     let (mut taken, mut best) = (0.0, (0.0, 0));
     for (i, &channel) in order.iter().enumerate() {
         taken += share[channel];
         let hot = i + 1;
-        if hot.is_multiple_of(dot::WIDTH) || hot == order.len() {
-            let width = hot.next_multiple_of(dot::WIDTH) as f64;
+        if hot.is_multiple_of(unit.step) || hot == order.len() {
+            let width = hot.next_multiple_of(unit.step) as f64;
             let cold = all - taken;
             let cost = PAIR_COST * cold * cold / 2.0
-                + product * width * width / 2.0
-                + cold * (PER_ENTRY + 3.0 * product * width);
+                + unit.hot * width * width / 2.0
+                + cold * (PER_ENTRY + unit.mixed * width);
             let gain = low * (PAIR_COST * all * all / 2.0 - cost);
             if gain > best.0 {
                 best = (gain, hot);

@@ -1,6 +1,6 @@
 //! Sums over the pairs of non-zero counts of each row.
 
-use super::{chunk::Slot, dot, layout::Layout};
+use super::{chunk::Slot, dot, floats, layout::Layout};
 use crate::simd::Simd;
 use kalpha_core::{Passes, StepError};
 use std::{
@@ -13,7 +13,7 @@ pub(super) const BUDGET: u64 = i32::MAX as u64;
 /// Largest panel of 32-bit sums: half of an L2 cache.
 const PANEL_VALUES: usize = 1 << 18;
 /// Channels of one job that multiplies them with the hot ones.
-const MIXED: usize = 64;
+const MIXED: usize = floats::WIDTH;
 /// Panels of equal work, so that threads end together.
 const PANELS: f64 = 24.0;
 
@@ -63,22 +63,22 @@ impl<T: Clone + Default> Table<T> {
 }
 
 /// Sums of products of hot channels, with each other and with the others.
-pub(super) struct HotTable {
-    values: Vec<i32>,
+pub(super) struct HotTable<T> {
+    values: Vec<T>,
     /// One row per channel that is not hot.
-    mixed: Vec<i32>,
+    mixed: Vec<T>,
     stride: usize,
 }
 
-impl HotTable {
+impl<T: Copy + Default> HotTable<T> {
     pub fn new(layout: &Layout) -> Self {
-        let stride = layout.hot_panels() * dot::WIDTH;
-        let others = layout.channels - layout.hot;
-        Self { values: vec![0; stride * stride], mixed: vec![0; others * stride], stride }
+        let stride = layout.hot_panels() * layout.hot_width();
+        let mixed = vec![T::default(); (layout.channels - layout.hot) * stride];
+        Self { values: vec![T::default(); stride * stride], mixed, stride }
     }
 
     /// The sum for places i <= j.
-    fn at(&mut self, hot: usize, i: usize, j: usize) -> Option<&mut i32> {
+    fn at(&mut self, hot: usize, i: usize, j: usize) -> Option<&mut T> {
         match (i < hot, j < hot) {
             (true, true) => Some(&mut self.values[i * self.stride + j]),
             (true, false) => Some(&mut self.mixed[(j - hot) * self.stride + i]),
@@ -88,11 +88,11 @@ impl HotTable {
 
     /// The sum for places i <= j.
     #[inline]
-    fn get(&self, hot: usize, i: usize, j: usize) -> u64 {
+    fn get(&self, hot: usize, i: usize, j: usize) -> T {
         match (i < hot, j < hot) {
-            (true, true) => u64::from(self.values[i * self.stride + j].unsigned_abs()),
-            (true, false) => u64::from(self.mixed[(j - hot) * self.stride + i].unsigned_abs()),
-            _ => 0,
+            (true, true) => self.values[i * self.stride + j],
+            (true, false) => self.mixed[(j - hot) * self.stride + i],
+            _ => T::default(),
         }
     }
 }
@@ -208,7 +208,7 @@ pub(super) fn add_counts(
     slots: &[&Slot],
     simd: Simd,
     table: &mut Table<u32>,
-    hot: &mut HotTable,
+    hot: &mut HotTable<i32>,
 ) -> Result<(), StepError> {
     let parts = split(panels, layout.stride, table);
     let hot_stride = hot.stride;
@@ -274,9 +274,36 @@ pub(super) fn add_weighted(
     slots: &[&Slot],
     factors: &[f64],
     table: &mut Table<f64>,
+    hot: &mut HotTable<f64>,
 ) -> Result<(), StepError> {
     let parts = split(panels, layout.stride, table);
-    passes.parallel(parts.len(), &|job| {
+    let (stride, simd) = (hot.stride, Simd::detect());
+    let cut = |values| match stride {
+        0 => Vec::new(),
+        _ => <[f64]>::chunks_mut(values, MIXED * stride).map(Mutex::new).collect(),
+    };
+    let (tiles, mixed) = (cut(&mut hot.values), cut(&mut hot.mixed));
+    let (n, m) = (tiles.len(), mixed.len());
+    passes.parallel(n + m + parts.len(), &|job| {
+        if job < n {
+            let out = &mut *lock(&tiles[job]);
+            slots.iter().for_each(|s| floats::add_dense(&s.dense, stride, job * MIXED, out));
+            return Ok(());
+        }
+        if job < n + m {
+            let out = &mut *lock(&mixed[job - n]);
+            for slot in slots {
+                let spans = &slot.spans[(job - n) * MIXED..];
+                for (span, out) in spans.iter().zip(out.chunks_exact_mut(stride)) {
+                    let shares = &slot.shares[span[0] as usize..span[1] as usize];
+                    if !shares.is_empty() {
+                        floats::add_sparse(simd, shares, &slot.dense, stride, out);
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let job = job - n - m;
         let out = &mut *lock(&parts[job]);
         let places = &panels.places[job];
         for slot in slots {
@@ -313,7 +340,7 @@ pub(super) fn add_wide(slot: &Slot, large: &mut [u64], layout: &Layout) {
 /// Empties the 32-bit sums into 64-bit ones.
 pub(super) fn flush(
     table: &mut Table<u32>,
-    hot: &mut HotTable,
+    hot: &mut HotTable<i32>,
     large: &mut Option<Vec<u64>>,
     layout: &Layout,
 ) {
@@ -329,28 +356,22 @@ pub(super) fn flush(
     }
 }
 
-/// The symmetric matrix in the order of the channels.
-pub(super) fn assemble(
+/// The symmetric matrix in the order of the channels, from the sums for places i <= j.
+pub(super) fn assemble<T: Copy + Default + Send>(
     passes: &dyn Passes,
     layout: &Layout,
-    table: &Table<u32>,
-    hot: &HotTable,
-    large: Option<&[u64]>,
-) -> Result<Vec<u64>, StepError> {
+    sum: impl Fn(usize, usize) -> T + Sync,
+) -> Result<Vec<T>, StepError> {
     /// Rows of one job.
     const ROWS: usize = 64;
     let d = layout.channels;
-    let mut values = vec![0; d * d];
+    let mut values = vec![T::default(); d * d];
     let jobs: Vec<_> = values.chunks_mut((ROWS * d).max(1)).map(Mutex::new).collect();
     passes.parallel(jobs.len(), &|job| {
         for (r, row) in lock(&jobs[job]).chunks_exact_mut(d).enumerate() {
             let p = usize::from(layout.place[job * ROWS + r]);
             for (value, &q) in row.iter_mut().zip(&layout.place) {
-                let (i, j) = (p.min(usize::from(q)), p.max(usize::from(q)));
-                *value = u64::from(table.values[i * layout.stride + j]) + hot.get(layout.hot, i, j);
-                if let Some(large) = large {
-                    *value += large[i * d + j];
-                }
+                *value = sum(p.min(usize::from(q)), p.max(usize::from(q)));
             }
         }
         Ok(())
@@ -359,18 +380,25 @@ pub(super) fn assemble(
     Ok(values)
 }
 
-/// The symmetric matrix of a table whose places are the channels.
-pub(super) fn mirror(layout: &Layout, table: Table<f64>) -> Vec<f64> {
-    let (d, stride) = (layout.channels, layout.stride);
-    let mut values = table.values;
-    for i in 1..d {
-        values.copy_within(i * stride + i..i * stride + d, i * d + i);
+/// The exact sum for places i <= j.
+pub(super) fn exact<'a>(
+    layout: &'a Layout,
+    table: &'a Table<u32>,
+    hot: &'a HotTable<i32>,
+    large: Option<&'a [u64]>,
+) -> impl Fn(usize, usize) -> u64 + Sync + 'a {
+    move |i, j| {
+        u64::from(table.values[i * layout.stride + j])
+            + u64::from(hot.get(layout.hot, i, j).unsigned_abs())
+            + large.map_or(0, |large| large[i * layout.channels + j])
     }
-    values.truncate(d * d);
-    for i in 0..d {
-        for j in 0..i {
-            values[i * d + j] = values[j * d + i];
-        }
-    }
-    values
+}
+
+/// The weighted sum for places i <= j.
+pub(super) fn weighted<'a>(
+    layout: &'a Layout,
+    table: &'a Table<f64>,
+    hot: &'a HotTable<f64>,
+) -> impl Fn(usize, usize) -> f64 + Sync + 'a {
+    move |i, j| table.values[i * layout.stride + j] + hot.get(layout.hot, i, j)
 }

@@ -122,6 +122,14 @@ fn row_factors_weigh_and_zero_leaves_out() {
                 assert!((g - w).abs() <= 1e-13 * largest, "{g} {w}");
             }
         }
+        let (serial, source) = (Serial::default(), sparse(&values, rows, channels));
+        for hot in [0, 20, channels] {
+            let grid = CellGrid::new(rows, channels);
+            let got = weighted_gram_with(&serial, &source, grid, &factors, Some(hot)).unwrap();
+            for (g, w) in got.iter().zip(&want) {
+                assert!((g - w).abs() <= 1e-13 * largest, "{hot}: {g} {w}");
+            }
+        }
     }
 }
 
