@@ -5,7 +5,7 @@
 //! doi:10.1137/S0895479898334605). The projection V^T A V is formed in full, so the residuals
 //! ||A v - theta v|| are those of the real matrix. A pair is accepted when its residual is below
 //! 1e-10 of the largest eigenvalue, which bounds the eigenvalue's error, or when the bound
-//! residual^2 / gap (Kato 1949, doi:10.1143/JPSJ.4.334) is below 1e-12 of it. Without
+//! residual^2 / gap (Kato 1949, doi:10.1143/JPSJ.4.334) is below 1e-11 of it. Without
 //! convergence, and for small matrices, the full decomposition is taken.
 //!
 //! Products are split by the shape of the matrix, so the result is the same for any number of
@@ -18,11 +18,11 @@ use kalpha_core::{Passes, StepError};
 use std::sync::{Mutex, PoisonError};
 
 /// Vectors added at once.
-const BLOCK: usize = 16;
+const BLOCK: usize = 8;
 /// Largest basis before a restart, beside the wanted pairs.
-const BASIS: usize = 12 * BLOCK;
+const BASIS: usize = 24 * BLOCK;
 /// Blocks before the full decomposition is taken instead.
-const MAX_BLOCKS: usize = 80;
+const MAX_BLOCKS: usize = 160;
 /// Below this size the full decomposition is quicker.
 const SMALL: usize = 160;
 /// Rows of one job of a product.
@@ -205,7 +205,7 @@ fn krylov(
     k: usize,
     tolerance: f64,
 ) -> Result<Option<Eigenpairs>, StepError> {
-    let keep = k + BLOCK / 2;
+    let keep = k + BLOCK;
     let most = (keep + BASIS).min(size / BLOCK * BLOCK);
     if most < keep + 2 * BLOCK {
         return Ok(None);
@@ -232,7 +232,7 @@ fn krylov(
         }
         let full_basis = n + BLOCK > most;
         // The small decomposition costs as much as a block: not every time.
-        if n < keep + BLOCK || (block % 3 != 2 && !full_basis) {
+        if n < keep + BLOCK || (block % 6 != 5 && !full_basis) {
             next = orthonormal(applied, basis.as_ref().subcols(0, n));
             continue;
         }
@@ -247,7 +247,7 @@ fn krylov(
             let above = if i > 0 { theta[i - 1] - theta[i] } else { f64::INFINITY };
             let gap = above.min(theta[i] - theta[i + 1]);
             residual <= tolerance * theta[0]
-                || residual * residual <= 0.01 * tolerance * theta[0] * gap
+                || residual * residual <= 0.1 * tolerance * theta[0] * gap
         }) {
             let values = theta[..k].to_vec();
             let vectors = vectors.col_iter().take(k).flat_map(|c| c.iter().copied()).collect();
