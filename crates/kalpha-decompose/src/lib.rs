@@ -2,6 +2,7 @@
 
 pub mod nmf_kl;
 pub mod pca;
+pub mod phases;
 pub mod rank;
 #[cfg(test)]
 mod simulated;

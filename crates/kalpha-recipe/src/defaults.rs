@@ -24,4 +24,6 @@ pub fn eds() -> Recipe {
         .with("eds.line_windows")
         .with("pca")
         .with("rank")
+        .with("phases")
+        .with("eds.phase_fit")
 }

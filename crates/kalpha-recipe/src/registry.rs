@@ -15,6 +15,8 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<eds::windows::LineWindowsStep>::new(),
     &Registered::<decompose::pca::PcaStep>::new(),
     &Registered::<decompose::rank::RankStep>::new(),
+    &Registered::<decompose::phases::PhasesStep>::new(),
+    &Registered::<eds::families::PhaseFitStep>::new(),
 ];
 
 /// All registered steps.

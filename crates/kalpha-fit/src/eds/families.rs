@@ -13,11 +13,13 @@ mod background;
 mod combine;
 pub mod coverage;
 mod map;
+mod phase_fit;
 mod step;
 
 pub use background::{BackgroundModel, background_columns};
 pub use combine::{FamilyEstimate, SumFit, fit_all_backgrounds};
 pub use map::{MapEstimator, MapVariance};
+pub use phase_fit::{PhaseFitParams, PhaseFitStep, PhaseFits};
 pub use step::{FamilyFitParams, FamilyFitStep, Lines};
 
 use std::ops::Range;
