@@ -48,7 +48,7 @@ pub enum Confidence {
     Certain,
 }
 
-/// Reads one format. A new format is one folder and one line in [`READERS`].
+/// Reads one format. A new format is one folder and one line in the list below.
 pub trait Reader: Sync {
     /// Name of the format.
     fn format(&self) -> FormatId;

@@ -1,13 +1,16 @@
 //! The tiny files beside this test, value by value.
 
 use kalpha_core::{Axis, CellBuffer, Code, DType, Dataset, Unit};
-use kalpha_io::{OpenOptions, open};
+use kalpha_io::{IoError, OpenOptions, open, signals};
 use std::path::PathBuf;
 
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name)
+}
+
 fn read(name: &str, signal: Option<&str>) -> Dataset {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
     let options = OpenOptions { signal: signal.map(str::to_owned), ..OpenOptions::default() };
-    open(path, &options).unwrap()
+    open(path(name), &options).unwrap()
 }
 
 /// (row, channel, value) of all non-zero values.
@@ -92,4 +95,23 @@ fn the_same_cube_in_every_other_format() {
     assert_eq!((values.len(), values[0], values[45]), (240, (0, 0, -0.5), (1, 5, 6.5)));
     assert_eq!(halves.metadata.listed_elements, ["Fe", "Pt"]);
     assert_eq!(nonzero(&read("tiny.msa", None)), [(0, 0, 1.0), (0, 1, 2.0), (0, 3, 40.0)]);
+}
+
+#[test]
+fn hspy_with_several_signals_and_strange_metadata() {
+    let name = "tiny_two.hspy";
+    let found = signals(path(name), &OpenOptions::default()).unwrap();
+    assert_eq!(found, ["Image", "Map A", "Map B"]);
+    // The image is passed over, the first map read, and both said.
+    let first = read(name, None);
+    assert_eq!((first.meta().grid(), first.meta().channels), (vec![3], 4));
+    assert!(first.diagnostics.iter().any(|d| d.message.contains("Map A")));
+    assert!(first.diagnostics.iter().any(|d| d.code == Code::MissingMetadata));
+    assert!(first.vendor["metadata"]["Signal"]["strange"].is_null());
+    let second = read(name, Some("Map B"));
+    assert_eq!(second.meta().dtype, DType::I16);
+    assert!(!second.meta().noise.is_counts());
+    assert_eq!(second.meta().signal.offset_scale(), Some((0.0, 1.0)));
+    let options = OpenOptions { signal: Some("Image".to_owned()), ..OpenOptions::default() };
+    assert!(matches!(open(path(name), &options), Err(IoError::Unsupported { .. })));
 }
