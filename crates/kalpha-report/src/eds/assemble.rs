@@ -5,6 +5,7 @@
 
 mod components;
 mod elements;
+mod phases;
 mod spectra;
 
 use super::{
@@ -85,6 +86,8 @@ pub fn assemble(
         }
         line_maps(result, dataset, lines, &mut figures)?;
     }
+    let lines = whole::<Identification>(result, "identification");
+    phases::fill(result, dataset, lines, &mut document, &mut figures)?;
     let found_rank = whole::<Rank>(result, "rank");
     document.rank = found_rank.map(components::rank);
     if let Some(pca) = whole::<Pca>(result, "pca") {
