@@ -68,10 +68,16 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
     })?;
     let path = format!("{FOLDER}{SPECTRA}{chosen}");
     // The header can be larger than the spectra: both are read at the same time.
+    let read_header = || header::read(input, &container.stream(head)?.rest()?, &chosen);
     let (header, spectra) = std::thread::scope(|scope| {
-        let header = scope.spawn(|| header::read(input, &container.stream(head)?.rest()?, &chosen));
+        let beside = std::thread::Builder::new().spawn_scoped(scope, read_header);
         let spectra = read_spectra(input, &container, &path);
-        (header.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), spectra)
+        let header = match beside {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system has no thread to give.
+            Err(_) => read_header(),
+        };
+        (header, spectra)
     });
     let mut header = header?;
     let Spectra { height, width, rows, channels } = spectra?;
