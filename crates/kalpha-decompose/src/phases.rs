@@ -5,6 +5,9 @@
 //! white with variance `1/n`, so phases are clusters in `z`, found by k-means with weights `n`
 //! (Lloyd 1982, doi:10.1109/TIT.1982.1056489; seeding: Arthur and Vassilvitskii 2007).
 //!
+//! The space has as many dimensions as the rank, or as parallel analysis finds above the noise
+//! where that is more: small phases stand above the noise before they help to predict counts.
+//!
 //! **How many** is decided by stability, not by the number of components: three phases can mix
 //! from two components, and one component can be a gradient. Pixels are split in two halves at
 //! random; the clusters of one half predict those of the other. The prediction strength of `k`
@@ -172,7 +175,9 @@ pub fn phases(
     rank: &Rank,
     params: &PhasesParams,
 ) -> Result<(Phases, Vec<i16>), StepError> {
-    let all = points(rows, passes, pca, rank.components)?;
+    // A small phase can stand above the noise and yet predict too few counts to be chosen.
+    let components = rank.components.max(rank.parallel_analysis);
+    let all = points(rows, passes, pca, components)?;
     let used = all.dose.iter().filter(|&&n| n > 0.0).count();
     let sample = all.sample(SAMPLE, passes.ctx().seed());
     let stability = match params.phases {
