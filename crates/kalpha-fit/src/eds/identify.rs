@@ -25,7 +25,7 @@ mod selection;
 mod step;
 
 pub use candidates::{candidate_families, rough_composition};
-pub use maximum::MaximumPixelHit;
+pub use maximum::{MaximumPixel, MaximumPixelHit};
 pub use rejected::{Reason, Rejected};
 pub use role::{ROLE_RULE, Role};
 pub use step::{CalibrateParams, CalibrateStep, Calibration, IdentifyParams, IdentifyStep};
@@ -109,6 +109,8 @@ pub struct Identification {
     pub elements: Vec<Detected>,
     /// Candidates that look present or were named, and why they are not reported.
     pub rejected: Vec<Rejected>,
+    /// What the maximum-pixel spectrum shows; its new families are candidates for a rare phase.
+    pub max_pixel: MaximumPixel,
     /// Families of the final fit.
     pub families: Vec<LineFamily>,
     /// The final fit of the sum spectrum.
@@ -195,8 +197,9 @@ pub fn identify(
         None => return Err(FitError::NoCounts { low: fit_options.low, high: fit_options.high }),
     };
     families.retain(|f| fit.estimate(&f.name()).is_some());
-    let hits = maximum::families_seen(&energies, max_pixel, &families, &candidates, &fit_options)?;
-    let elements = detected(&families, &fit, &hits, options);
+    let max_pixel =
+        maximum::families_seen(&energies, max_pixel, &families, &candidates, &fit_options)?;
+    let elements = detected(&families, &fit, &max_pixel.seen, options);
     let rejected = rejected::explain(
         &energies,
         sum,
@@ -210,6 +213,7 @@ pub fn identify(
     Ok(Identification {
         elements,
         rejected,
+        max_pixel,
         families,
         fit,
         energies,

@@ -60,6 +60,9 @@ pub struct Rejected {
 /// Apparent significance above which an absent candidate is explained.
 const APPARENT: f64 = 4.0;
 
+/// Rejected candidates that are returned; what is cut has no excess in the final fit.
+const MAX_LISTED: usize = 40;
+
 /// Explains candidates that look present, were tried and failed, or were named.
 pub(super) fn explain(
     energies: &[f64],
@@ -97,6 +100,7 @@ pub(super) fn explain(
         let pileup = window(&c.pileup);
         let noise = gross.max(1.0).sqrt();
         let reason = match overlap {
+            _ if apparent < APPARENT && !tried => Reason::NotSignificant,
             Some((counts, i)) if counts > pileup && counts > noise => {
                 let of = &families.iter().find(|f| f.name() == default.families[i]);
                 match of.filter(|f| is_escape(f, candidate, half)) {
@@ -104,22 +108,20 @@ pub(super) fn explain(
                     None => Reason::Overlap { with: default.families[i].clone() },
                 }
             }
-            _ if pileup > noise => match pair(candidate.energy, families, fit) {
+            _ if pileup > noise => match pair(candidate.energy, 2.0 * half, families, fit) {
                 Some(lines) => Reason::PileUp { lines },
                 None => Reason::Background,
             },
             _ => match candidates::inner_family(candidate, fit_options) {
                 Some(inner) if tried => Reason::InnerFamilyMissing { family: inner.name() },
-                _ if apparent >= APPARENT || tried => Reason::Background,
-                _ => Reason::NotSignificant,
+                _ => Reason::Background,
             },
         };
         out.push((candidate.clone(), apparent, reason));
     }
-    out.sort_by(|a, b| b.1.total_cmp(&a.1));
     let names: Vec<LineFamily> = out.iter().map(|(c, _, _)| c.clone()).collect();
     let added = selection::additions(energies, sum, default, families, &names, fit_options)?;
-    Ok(out
+    let mut listed: Vec<Rejected> = out
         .into_iter()
         .zip(added)
         .map(|((candidate, apparent, reason), added)| Rejected {
@@ -131,7 +133,22 @@ pub(super) fn explain(
             stat: added.map(|a| a.1),
             reason,
         })
-        .collect())
+        .collect();
+    // What a reader would miss first: named elements, artefacts, then what fits best.
+    let rank = |r: &Rejected| match r.reason {
+        _ if options.listed.contains(&r.symbol) => 0,
+        Reason::PileUp { .. } | Reason::Escape { .. } | Reason::InnerFamilyMissing { .. } => 1,
+        _ => 2,
+    };
+    let signal = |r: &Rejected| match (r.counts, r.stat) {
+        (Some(counts), Some(stat)) => counts / stat,
+        _ => 0.0,
+    };
+    listed.sort_by(|a, b| {
+        rank(a).cmp(&rank(b)).then(signal(b).total_cmp(&signal(a))).then(a.family.cmp(&b.family))
+    });
+    listed.truncate(MAX_LISTED);
+    Ok(listed)
 }
 
 /// The family by which an element would be recognised: its hardest well excited one.
@@ -147,12 +164,15 @@ fn is_escape(of: &LineFamily, candidate: &LineFamily, half: f64) -> bool {
 }
 
 /// The pair of lines whose pile-up is strongest near `energy`.
-fn pair(energy: f64, families: &[LineFamily], fit: &SumFit) -> Option<[String; 2]> {
+fn pair(energy: f64, fwhm: f64, families: &[LineFamily], fit: &SumFit) -> Option<[String; 2]> {
     let counts = |f: &LineFamily| fit.estimate(&f.name()).map_or(0.0, |e| e.alpha_counts);
     let mut best: Option<(f64, [String; 2])> = None;
     for (i, a) in families.iter().enumerate() {
         for b in &families[i..] {
-            let distance = (a.energy + b.energy - energy) / 0.06;
+            let distance = (a.energy + b.energy - energy) / (0.7 * fwhm);
+            if distance.abs() > 1.2 {
+                continue;
+            }
             let strength = counts(a) * counts(b) * (-0.5 * distance * distance).exp();
             if best.as_ref().is_none_or(|(s, _)| strength > *s) {
                 best = Some((strength, [a.line_name(), b.line_name()]));

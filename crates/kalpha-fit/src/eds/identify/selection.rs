@@ -128,12 +128,26 @@ pub(super) fn additions(
     if fit.pileup.is_some() {
         columns.push(fit.curves.pileup.clone());
     }
-    let set: Vec<usize> = (0..columns.len()).collect();
     columns.extend(new.iter().map(cut));
+    let known = columns.len() - extra.len();
     let weights: Vec<f64> = fit.curves.total.iter().map(|v| 1.0 / v.max(0.3)).collect();
-    let gram = Gram::new(&columns, &fit.curves.counts, &weights);
-    let Some(state) = gram.state(&set) else { return Ok(vec![None; extra.len()]) };
-    Ok((set.len()..columns.len()).map(|j| state.addition(&gram, j)).collect())
+    Ok(one_by_one(&columns, known, &fit.curves.counts, &weights))
+}
+
+/// Coefficient and standard deviation of each column from `known` on, when it alone joins the
+/// first `known` ones.
+pub(super) fn one_by_one(
+    columns: &[Vec<f64>],
+    known: usize,
+    y: &[f64],
+    weights: &[f64],
+) -> Vec<Option<(f64, f64)>> {
+    let gram = Gram::new(columns, y, weights);
+    let set: Vec<usize> = (0..known).collect();
+    match gram.state(&set) {
+        Some(state) => (known..columns.len()).map(|j| state.addition(&gram, j)).collect(),
+        None => vec![None; columns.len() - known],
+    }
 }
 
 /// Drops members that a non-negative fit sets to zero; never the one just added.
