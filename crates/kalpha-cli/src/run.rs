@@ -62,6 +62,7 @@ fn choose(args: &RunArgs, dataset: &Dataset) -> anyhow::Result<Recipe> {
     }
     if !args.elements.is_empty() {
         recipe.set("eds.identify", "elements", args.elements.clone())?;
+        recipe.set("eds.cliff_lorimer", "elements", args.elements.clone())?;
     }
     if !args.k_factors.is_empty() {
         recipe.set("eds.cliff_lorimer", "k_factors", k_factors(&args.k_factors)?)?;

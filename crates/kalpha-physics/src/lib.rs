@@ -5,6 +5,7 @@ pub mod bremsstrahlung;
 pub mod detector;
 pub mod elements;
 mod error;
+pub mod ionization;
 pub mod lines;
 pub mod pileup;
 pub mod profile;

@@ -332,6 +332,8 @@ fn elam_lines(symbol: &str, shell: Shell, beam_energy: f64) -> Result<Vec<Line>,
             });
         }
     }
+    // The table is a hash map; sums over members must not depend on its order.
+    lines.sort_by(|a, b| (&a.level, &a.name).cmp(&(&b.level, &b.name)));
     Ok(lines)
 }
 

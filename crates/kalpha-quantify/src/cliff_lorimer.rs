@@ -17,6 +17,9 @@
 //! Tested against eXSpy 0.3.2 on FePt (`CL_atomic`, `CL_weight`, `CL_ratio_test`).
 
 pub mod map;
+mod step;
+
+pub use step::{CliffLorimerParams, CliffLorimerStep, DensityRule, Intensities, Quantified};
 
 use crate::{
     absorption::{AbsorptionReport, ThinFilm},

@@ -15,6 +15,10 @@
 //! A k-factor without a sigma takes 10 % (K), 15 % (L) or 20 % (M lines) and is marked
 //! `assumed`. Tested against k-factors delivered with microscopes at 200 kV.
 
+mod computed;
+
+pub use computed::computed;
+
 use crate::error::QuantifyError;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;

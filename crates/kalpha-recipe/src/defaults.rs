@@ -26,4 +26,5 @@ pub fn eds() -> Recipe {
         .with("rank")
         .with("phases")
         .with("eds.phase_fit")
+        .with("eds.cliff_lorimer")
 }

@@ -4,6 +4,7 @@ use kalpha_core::{AnyStep, Registered};
 use kalpha_decompose as decompose;
 use kalpha_fit::eds;
 use kalpha_process as process;
+use kalpha_quantify as quantify;
 
 #[rustfmt::skip]
 static STEPS: &[&dyn AnyStep] = &[
@@ -17,6 +18,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<decompose::rank::RankStep>::new(),
     &Registered::<decompose::phases::PhasesStep>::new(),
     &Registered::<eds::families::PhaseFitStep>::new(),
+    &Registered::<quantify::cliff_lorimer::CliffLorimerStep>::new(),
 ];
 
 /// All registered steps.

@@ -28,7 +28,9 @@ pub use candidates::{candidate_families, rough_composition};
 pub use maximum::{MaximumPixel, MaximumPixelHit};
 pub use rejected::{Reason, Rejected};
 pub use role::{ROLE_RULE, Role};
-pub use step::{CalibrateParams, CalibrateStep, Calibration, IdentifyParams, IdentifyStep};
+pub use step::{
+    CalibrateParams, CalibrateStep, Calibration, IdentifyParams, IdentifyStep, take_off_angle,
+};
 
 use kalpha_physics::bremsstrahlung::Source;
 use kalpha_physics::lines::LineFamily;

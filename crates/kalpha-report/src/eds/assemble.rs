@@ -6,6 +6,7 @@
 mod components;
 mod elements;
 mod phases;
+mod quantification;
 mod spectra;
 
 use super::{
@@ -18,7 +19,7 @@ use kalpha_core::{
 use kalpha_decompose::{pca::Pca, rank::Rank};
 use kalpha_fit::eds::{families::Lines, identify::Identification};
 use kalpha_process::{strobe, totals::Totals};
-use kalpha_quantify::specimen;
+use kalpha_quantify::{cliff_lorimer::Quantified, specimen};
 use kalpha_recipe::{RecipeError, RunResult};
 use std::path::Path;
 
@@ -88,6 +89,9 @@ pub fn assemble(
     }
     let lines = whole::<Identification>(result, "identification");
     phases::fill(result, dataset, lines, &mut document, &mut figures)?;
+    if let Some(quantified) = whole::<Quantified>(result, "composition") {
+        quantification::fill(quantified, &mut document);
+    }
     let found_rank = whole::<Rank>(result, "rank");
     document.rank = found_rank.map(components::rank);
     if let Some(pca) = whole::<Pca>(result, "pca") {

@@ -32,6 +32,17 @@ impl ArtefactType for Identification {
     const KIND: &'static str = "identification";
 }
 
+/// Take-off angle in degrees: stated, or from elevation, azimuth and tilt.
+pub fn take_off_angle(metadata: &Metadata) -> Option<f64> {
+    let from_tilt = || {
+        let (tilt, azimuth) = (metadata.tilt_stage?, metadata.azimuth_angle?);
+        let elevation = metadata.elevation_angle?;
+        Some(kalpha_physics::detector::take_off_angle(tilt, azimuth, elevation, 0.0))
+    };
+    let angle = metadata.take_off_angle.or_else(from_tilt).or(metadata.elevation_angle);
+    angle.filter(|a| (1.0..=90.0).contains(a))
+}
+
 /// Options from what the file says; the flag tells whether thin or bulk had to be assumed.
 fn options_from(
     metadata: &Metadata,
@@ -43,20 +54,7 @@ fn options_from(
     let mut options = IdentifyOptions::new(beam_energy, thin);
     options.resolution_mn_ka =
         metadata.energy_resolution_mn_ka_ev.filter(|r| (100.0..300.0).contains(r));
-    options.take_off_angle = metadata
-        .take_off_angle
-        .or_else(|| {
-            let (tilt, azimuth) = (metadata.tilt_stage?, metadata.azimuth_angle?);
-            Some(kalpha_physics::detector::take_off_angle(
-                tilt,
-                azimuth,
-                metadata.elevation_angle?,
-                0.0,
-            ))
-        })
-        .or(metadata.elevation_angle)
-        .filter(|a| (1.0..=90.0).contains(a))
-        .unwrap_or(options.take_off_angle);
+    options.take_off_angle = take_off_angle(metadata).unwrap_or(options.take_off_angle);
     options.listed.clone_from(&metadata.listed_elements);
     Ok((options, assumed))
 }
