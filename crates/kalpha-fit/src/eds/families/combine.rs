@@ -2,9 +2,10 @@
 //!
 //! The value is that of the bremsstrahlung model. Half the range between models over the root
 //! of three is a fully correlated systematic; a model whose reduced chi² exceeds that of the
-//! default by half is refuted by the data, is reported, and has no part in the range. A second systematic propagates what is not known
-//! of the peak model through the linear estimator: energies of single families (1 eV), their
-//! minor lines (10 %, in M families 25 %), the width (0.5 %) and the tail (10 %). It keeps a weak line beside a
+//! default by half is refuted by the data, is reported, and has no part in the range, unless it
+//! is the best alternative. A second systematic propagates what is not known of the peak model
+//! through the linear estimator: energies of single families (1 eV), their minor lines (10 %,
+//! in M families 25 %), the width (0.5 %) and the tail (10 %). It keeps a weak line beside a
 //! strong one from being believed on counting statistics alone.
 
 use kalpha_physics::lines::{LineFamily, Shell};
@@ -72,7 +73,7 @@ pub struct SumFit {
 impl SumFit {
     /// Background models that the data refute.
     pub fn refuted(&self) -> Vec<BackgroundModel> {
-        self.fits.iter().filter(|f| refuted(f, &self.fits[0])).map(|f| f.background).collect()
+        refuted(&self.fits)
     }
 
     /// The fit whose values are reported.
@@ -111,8 +112,13 @@ pub fn fit_all_backgrounds(
     Ok(SumFit { fits, estimates })
 }
 
-fn refuted(fit: &FamilyFit, default: &FamilyFit) -> bool {
-    fit.reduced_chi2() > REFUTED * default.reduced_chi2()
+/// Models far worse than the default. The best alternative always stays: one model alone would
+/// have no spread and look certain.
+fn refuted(fits: &[FamilyFit]) -> Vec<BackgroundModel> {
+    let Some((default, others)) = fits.split_first() else { return Vec::new() };
+    let best = others.iter().map(FamilyFit::reduced_chi2).fold(f64::INFINITY, f64::min);
+    let limit = best.max(REFUTED * default.reduced_chi2());
+    others.iter().filter(|f| f.reduced_chi2() > limit).map(|f| f.background).collect()
 }
 
 fn estimate(
@@ -131,9 +137,10 @@ fn estimate(
             Some((f.background, f.counts[k]))
         })
         .collect();
+    let out = refuted(fits);
     let usable: Vec<f64> = fits
         .iter()
-        .filter(|f| !refuted(f, fit))
+        .filter(|f| !out.contains(&f.background))
         .filter_map(|f| by_background.iter().find(|(m, _)| *m == f.background))
         .map(|(_, v)| *v)
         .collect();
