@@ -42,6 +42,9 @@ pub struct PcaArgs {
     /// Runs of HyperSpy, which needs 13 GB at the largest size
     #[arg(long)]
     hyperspy_runs: Option<usize>,
+    /// Leave the peers' peak memory out: five more runs
+    #[arg(long)]
+    skip_peer_memory: bool,
     /// Time one of kalpha's methods once, in this process, and print its peak memory in MB
     #[arg(long, hide = true)]
     once: Option<usize>,
@@ -112,6 +115,16 @@ fn peak_memory() -> anyhow::Result<f64> {
     Ok(kb / 1024.0)
 }
 
+/// CPU seconds of this process, all threads, in ticks of 10 ms.
+fn cpu_seconds() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name in parentheses may hold spaces; user and system time are 12th and 13th after it.
+    let (_, rest) = stat.rsplit_once(')').context("/proc/self/stat")?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let mut ticks = || fields.next().and_then(|x| x.parse::<f64>().ok()).context("/proc/self/stat");
+    Ok((ticks()? + ticks()?) / 100.0)
+}
+
 /// A peer that waits for orders.
 struct Peer {
     child: Child,
@@ -144,14 +157,14 @@ impl Peer {
         Ok(line)
     }
 
-    /// Seconds and eigenvalues.
-    fn time(&mut self, method: &str) -> anyhow::Result<(f64, Vec<f64>)> {
+    /// Seconds, CPU seconds and eigenvalues.
+    fn time(&mut self, method: &str) -> anyhow::Result<(f64, f64, Vec<f64>)> {
         writeln!(self.orders, "{method}")?;
         let line = self.line()?;
         let numbers: Vec<f64> =
             line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         ensure!(numbers.len() > 2, "reply of the peers' Python: {line}");
-        Ok((numbers[0], numbers[2..].to_vec()))
+        Ok((numbers[0], numbers[1], numbers[2..].to_vec()))
     }
 }
 
@@ -177,6 +190,8 @@ fn python_command(python: &Path, script: &Path, forced: bool) -> Command {
 struct Timed {
     name: String,
     seconds: Vec<f64>,
+    /// CPU seconds of all threads: what a busy machine distorts less.
+    cpu: Vec<f64>,
     memory: Option<f64>,
 }
 
@@ -209,17 +224,19 @@ fn measure(args: &PcaArgs, size: Size, script: &Path) -> anyhow::Result<String> 
         eprintln!("{name}: run {} of {}", run + 1, args.common.runs);
         let mut values = Vec::new();
         for (timed, (_, weighting, from_dense)) in ours.iter_mut().zip(OURS) {
-            let start = Instant::now();
+            let (start, cpu) = (Instant::now(), cpu_seconds()?);
             values.push(decompose(&inputs[usize::from(from_dense)], &engine, weighting)?);
             timed.seconds.push(start.elapsed().as_secs_f64());
+            timed.cpu.push(cpu_seconds()? - cpu);
         }
         for (i, method) in METHODS.iter().enumerate() {
             for (forced, peer) in peers.iter_mut().enumerate() {
                 if i == 4 && run >= args.hyperspy_runs.unwrap_or(usize::MAX) {
                     continue;
                 }
-                let (seconds, found) = peer.time(method)?;
+                let (seconds, cpu, found) = peer.time(method)?;
                 theirs[2 * i + forced].seconds.push(seconds);
+                theirs[2 * i + forced].cpu.push(cpu);
                 // The same answer, or the times mean nothing: f32 sums hold four digits.
                 let same = match i {
                     0 => Some(&values[0]),
@@ -245,7 +262,7 @@ fn measure(args: &PcaArgs, size: Size, script: &Path) -> anyhow::Result<String> 
         command.arg("--scratch").arg(&args.common.scratch);
         timed.memory = Some(memory_of(&mut command)?);
     }
-    if let Some(python) = &args.common.python {
+    if let (Some(python), false) = (&args.common.python, args.skip_peer_memory) {
         for (i, method) in METHODS.iter().enumerate() {
             if !theirs[2 * i].seconds.is_empty() {
                 let mut command = python_command(python, script, false);
@@ -265,18 +282,18 @@ fn memory_of(command: &mut Command) -> anyhow::Result<f64> {
 /// Each method's time, and how much faster each of ours is: median (lower 90 % bound).
 fn table(name: &str, density: f64, ours: &[Timed], theirs: &[Timed]) -> String {
     let mut out = format!("\n## {name}\n\nNon-zero: {:.2} % of the voxels.\n\n", 100.0 * density);
-    out.push_str("| method | median s | runs | peak MB |");
+    out.push_str("| method | median s | median CPU s | runs | peak MB |");
     for timed in ours {
         let _ = write!(out, " / {} |", timed.name);
     }
-    out.push_str("\n|---|---|---|---|");
+    out.push_str("\n|---|---|---|---|---|");
     out.push_str(&"---|".repeat(ours.len()));
     out.push('\n');
     for timed in ours.iter().chain(theirs).filter(|timed| !timed.seconds.is_empty()) {
         let memory = timed.memory.map_or(String::new(), |m| format!("{m:.0}"));
-        let seconds = median(&timed.seconds);
-        let _ =
-            write!(out, "| {} | {seconds:.4} | {} | {memory} |", timed.name, timed.seconds.len());
+        let (seconds, cpu) = (median(&timed.seconds), median(&timed.cpu));
+        let runs = timed.seconds.len();
+        let _ = write!(out, "| {} | {seconds:.4} | {cpu:.3} | {runs} | {memory} |", timed.name);
         for own in ours {
             let ratios: Vec<f64> =
                 timed.seconds.iter().zip(&own.seconds).map(|(a, b)| a / b).collect();
