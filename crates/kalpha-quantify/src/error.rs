@@ -108,6 +108,8 @@ pub enum RefusalReason {
     KFactorMissing,
     /// The absorption correction did not converge.
     NotConverged,
+    /// A phase that is support or background, not specimen.
+    Support,
 }
 
 impl RefusalReason {
@@ -121,6 +123,7 @@ impl RefusalReason {
             Self::NoSignal => "no_signal",
             Self::KFactorMissing => "k_factor_missing",
             Self::NotConverged => "not_converged",
+            Self::Support => "support",
         }
     }
 }

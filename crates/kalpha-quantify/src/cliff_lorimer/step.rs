@@ -98,7 +98,7 @@ impl Step for CliffLorimerStep {
     const INPUTS: &'static [Port] = &[
         Port::whole("identification", Identification::KIND, "elements and their roles"),
         Port::whole("lines", Lines::KIND, "intensities of the whole map"),
-        Port::whole("windows", WindowTable::KIND, "window intensities").optional(),
+        Port::whole("line_windows", WindowTable::KIND, "window intensities").optional(),
         Port::whole("phase_fits", PhaseFits::KIND, "intensities of the phases").optional(),
     ];
     const OUTPUTS: &'static [Port] =
@@ -138,7 +138,7 @@ impl Setup {
 
     fn run(&self, inputs: &Inputs) -> Result<Outputs, StepError> {
         let id = inputs.whole::<Identification>("identification")?;
-        let fit = &inputs.whole::<Lines>("lines")?.sum;
+        let fit_of_map = &inputs.whole::<Lines>("lines")?.sum;
         let phase_fits = inputs.optional::<PhaseFits>("phase_fits")?;
         let phase_count = phase_fits.map_or(0, |p| p.fits.len());
         let left_out = self.left_out(id);
@@ -155,8 +155,8 @@ impl Setup {
             };
             return Ok(Outputs::new().whole("composition", quantified).warn(said));
         }
-        let lines = self.lines(id, fit);
-        let windows = inputs.optional::<WindowTable>("windows")?;
+        let lines = self.lines(id, fit_of_map);
+        let windows = inputs.optional::<WindowTable>("line_windows")?;
         let k = lines
             .iter()
             .map(|line| match self.given.get(line) {
@@ -167,10 +167,10 @@ impl Setup {
             .map_err(StepError::method)?;
         let film = self.film(&lines)?;
         let whole = match (self.params.intensities, windows) {
-            (Intensities::Families, _) => intensities(fit, &lines),
+            (Intensities::Families, _) => intensities(fit_of_map, &lines),
             (Intensities::Windows, Some(table)) => window_intensities(table, &lines),
             (Intensities::Windows, None) => {
-                return Err(StepError::MissingInput { port: "windows".into() });
+                return Err(StepError::MissingInput { port: "line_windows".into() });
             }
         };
         let quantify = |intensities: &LineIntensities| -> Result<Outcome, StepError> {
@@ -181,7 +181,14 @@ impl Setup {
         let mut phases = Vec::with_capacity(phase_count);
         for fit in phase_fits.map_or(&[][..], |p| &p.fits) {
             phases.push(match (fit, self.params.intensities) {
-                (Some(fit), Intensities::Families) => quantify(&intensities(fit, &lines))?,
+                (Some(phase), Intensities::Families) => {
+                    let (here, mean) =
+                        (specimen_share(phase, &lines), specimen_share(fit_of_map, &lines));
+                    match here < SUPPORT_SHARE * mean {
+                        true => support(here, mean),
+                        false => quantify(&intensities(phase, &lines))?,
+                    }
+                }
                 (None, _) => refused(RefusalReason::NoSignal, "The phase holds too few counts."),
                 (_, Intensities::Windows) => {
                     refused(RefusalReason::NoSignal, "Window intensities are of the whole map.")
@@ -275,6 +282,29 @@ impl Setup {
             ..ThinFilm::new(thickness, angle, symbols, density, attenuation)
         }))
     }
+}
+
+/// A phase whose specimen lines hold less than this part of their share in the whole map is
+/// support or background.
+const SUPPORT_SHARE: f64 = 1.0 / 3.0;
+
+/// Share of the quantified elements in all line counts.
+fn specimen_share(fit: &SumFit, lines: &[String]) -> f64 {
+    let of = |e: &FamilyEstimate| lines.iter().any(|l| super::element_of(l) == e.symbol);
+    let total: f64 = fit.estimates.iter().map(|e| e.counts.max(0.0)).sum();
+    let specimen: f64 = fit.estimates.iter().filter(|e| of(e)).map(|e| e.counts.max(0.0)).sum();
+    specimen / total.max(f64::MIN_POSITIVE)
+}
+
+fn support(here: f64, mean: f64) -> Outcome {
+    refused(
+        RefusalReason::Support,
+        &format!(
+            "Lines of the specimen hold {:.1} % of the line counts here and {:.1} % in the whole map: this is support or background, and what is left of them is stray.",
+            100.0 * here,
+            100.0 * mean
+        ),
+    )
 }
 
 fn refused(reason: RefusalReason, detail: &str) -> Outcome {

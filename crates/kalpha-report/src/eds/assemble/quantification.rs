@@ -4,6 +4,7 @@ use crate::eds::{
     Composition, Convergence, EdsDocument, ElementFraction, KFactor, KFactorSource, LeftOut,
     NotQuantified, Quantification,
 };
+use kalpha_quantify::RefusalReason;
 use kalpha_quantify::cliff_lorimer::{self, Outcome, Quantified};
 use kalpha_quantify::k_factors::KOrigin;
 
@@ -11,6 +12,11 @@ pub(super) fn fill(found: &Quantified, doc: &mut EdsDocument) {
     doc.quantification = quantification(&found.whole, found);
     for (phase, outcome) in doc.phases.iter_mut().zip(&found.phases) {
         phase.quantification = quantification(outcome, found);
+        if let Outcome::NotQuantified(refusal) = outcome {
+            if refusal.reason == RefusalReason::Support {
+                phase.name = "support".to_owned();
+            }
+        }
     }
     doc.k_factors = found
         .k_factors
