@@ -98,7 +98,7 @@ impl Step for CliffLorimerStep {
     const INPUTS: &'static [Port] = &[
         Port::whole("identification", Identification::KIND, "elements and their roles"),
         Port::whole("lines", Lines::KIND, "intensities of the whole map"),
-        Port::whole("line_windows", WindowTable::KIND, "window intensities").optional(),
+        Port::whole("window_intensities", WindowTable::KIND, "window intensities").optional(),
         Port::whole("phase_fits", PhaseFits::KIND, "intensities of the phases").optional(),
     ];
     const OUTPUTS: &'static [Port] =
@@ -156,7 +156,7 @@ impl Setup {
             return Ok(Outputs::new().whole("composition", quantified).warn(said));
         }
         let lines = self.lines(id, fit_of_map);
-        let windows = inputs.optional::<WindowTable>("line_windows")?;
+        let windows = inputs.optional::<WindowTable>("window_intensities")?;
         let k = lines
             .iter()
             .map(|line| match self.given.get(line) {
@@ -170,7 +170,7 @@ impl Setup {
             (Intensities::Families, _) => intensities(fit_of_map, &lines),
             (Intensities::Windows, Some(table)) => window_intensities(table, &lines),
             (Intensities::Windows, None) => {
-                return Err(StepError::MissingInput { port: "line_windows".into() });
+                return Err(StepError::MissingInput { port: "window_intensities".into() });
             }
         };
         let quantify = |intensities: &LineIntensities| -> Result<Outcome, StepError> {
