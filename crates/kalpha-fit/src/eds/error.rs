@@ -36,6 +36,14 @@ pub enum FitError {
         /// Number of counts.
         counts: usize,
     },
+    /// A channel holds no number.
+    #[error("channel {channel} holds {value} (hint: counts must be finite; mask the channel)")]
+    NotFinite {
+        /// The channel.
+        channel: usize,
+        /// What it holds.
+        value: f64,
+    },
     /// A linear fit has no solution.
     #[error(transparent)]
     LeastSquares(#[from] LeastSquaresError),

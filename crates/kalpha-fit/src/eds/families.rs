@@ -270,11 +270,20 @@ fn checked_range(
     if range.len() < 20 {
         return Err(FitError::TooFewChannels { channels: range.len(), low, high, needed: 20 });
     }
+    all_finite(counts)?;
     let total: f64 = counts[range.clone()].iter().sum();
     if total.is_nan() || total <= 0.0 {
         return Err(FitError::NoCounts { low, high });
     }
     Ok(range)
+}
+
+/// Refuses NaN and infinite counts.
+pub(crate) fn all_finite(counts: &[f64]) -> Result<(), FitError> {
+    match counts.iter().position(|v| !v.is_finite()) {
+        Some(channel) => Err(FitError::NotFinite { channel, value: counts[channel] }),
+        None => Ok(()),
+    }
 }
 
 fn cut(columns: &[Vec<f64>], range: &Range<usize>) -> Vec<Vec<f64>> {

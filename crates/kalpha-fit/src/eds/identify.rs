@@ -40,8 +40,8 @@ use serde::{Deserialize, Serialize};
 
 use super::FitError;
 use super::families::{
-    BackgroundModel, FamilyEstimate, FitOptions, SumFit, background_columns, fit_all_backgrounds,
-    fit_families,
+    BackgroundModel, FamilyEstimate, FitOptions, SumFit, all_finite, background_columns,
+    fit_all_backgrounds, fit_families,
 };
 
 /// What identification needs besides the spectra.
@@ -148,6 +148,7 @@ pub fn identify(
     if energies.len() != sum.len() {
         return Err(FitError::Length { energies: energies.len(), counts: sum.len() });
     }
+    all_finite(sum)?;
     let mut fit_options = start_options(energies, options);
     let mut energies = energies.to_vec();
     let candidates = candidate_families(&fit_options)?;
@@ -271,6 +272,7 @@ pub fn calibrate_on_lines(
     if energies.len() != sum.len() {
         return Err(FitError::Length { energies: energies.len(), counts: sum.len() });
     }
+    all_finite(sum)?;
     let fit_options = start_options(energies, options);
     let candidates = candidate_families(&fit_options)?;
     let strong = strong_families(energies, sum, &candidates, &fit_options)?;

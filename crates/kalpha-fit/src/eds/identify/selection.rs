@@ -66,7 +66,10 @@ pub(super) fn forward(
         (0..candidates.len()).filter(|&c| in_start(&candidates[c])).collect();
     // A start without pile-up is brought up to date at once.
     let mut since_pileup = chosen.len();
-    while chosen.len() < limit {
+    // Pruning may drop and re-add families in turn: the number of steps is bounded as well.
+    let mut steps = 0;
+    while chosen.len() < limit && steps < 3 * limit {
+        steps += 1;
         let mut set: Vec<usize> = (0..b).chain(chosen.iter().map(|&c| b + c)).collect();
         if gram.diagonal(pile) > 0.0 {
             set.push(pile);
@@ -76,6 +79,7 @@ pub(super) fn forward(
             .filter(|c| !chosen.contains(c))
             .filter(|&c| chosen.iter().all(|&d| gram.cosine(b + c, b + d) < INSEPARABLE))
             .filter_map(|c| state.gain(&gram, b + c).map(|t| (t, c)))
+            .filter(|(t, _)| t.is_finite())
             .max_by(|x, y| x.0.total_cmp(&y.0));
         let Some((t, c)) = best else { break };
         if t < threshold {
