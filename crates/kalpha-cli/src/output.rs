@@ -32,7 +32,7 @@ pub fn finish(
     folder: OutputFolder,
 ) -> anyhow::Result<()> {
     let (mut document, figures) = assemble(result, dataset)?;
-    crate::demo::compare(dataset, result, &mut document);
+    crate::demo::compare(dataset, &mut document)?;
     document.outputs = list(&document, &figures);
     write_all(folder.path(), &document, &figures, dataset)?;
     let report = folder.target().join("report.html");

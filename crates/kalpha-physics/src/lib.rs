@@ -9,6 +9,7 @@ pub mod ionization;
 pub mod lines;
 pub mod pileup;
 pub mod profile;
+pub mod simulate;
 pub mod specimen;
 
 pub use error::PhysicsError;
