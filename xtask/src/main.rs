@@ -2,6 +2,7 @@
 
 mod bench;
 mod generate;
+mod study;
 
 use clap::{Parser, Subcommand};
 
@@ -21,6 +22,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Run power, coverage and accuracy studies
+    Study(study::Study),
     /// Time kalpha against its peers (benches/results)
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -28,6 +31,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
+        Command::Study(study) => study::run(&study),
         Command::Bench(bench) => bench::run(bench),
         Command::Gen { check } => generate::generate(check),
     }

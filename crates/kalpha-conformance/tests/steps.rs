@@ -1,5 +1,7 @@
 //! What every registered step must do, run through the default recipes.
 
+#![allow(clippy::unwrap_used)]
+
 use kalpha_conformance::{Sample, bits, dataset, values};
 use kalpha_core::{
     Artefact, Ctx, Dataset, DenseRows, DenseValues, ExcludeChannels, Passes, Progress, Rows,
@@ -137,10 +139,9 @@ struct StopAt {
 
 impl Progress for StopAt {
     fn update(&self, _: &str, _: u64, _: u64) {
-        if self.seen.fetch_add(1, Ordering::Relaxed) == self.n {
-            if let Some(flag) = self.flag.get() {
-                flag.store(true, Ordering::Relaxed);
-            }
+        let seen = self.seen.fetch_add(1, Ordering::Relaxed);
+        if let Some(flag) = self.flag.get().filter(|_| seen == self.n) {
+            flag.store(true, Ordering::Relaxed);
         }
     }
 }

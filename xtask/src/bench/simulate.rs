@@ -131,7 +131,7 @@ pub fn write(size: Size, path: &Path) -> anyhow::Result<()> {
     Ok(file.flush()?)
 }
 
-/// Shape of a cube written by [`write`], and a reader at its first value.
+/// Shape of a cube written by `write`, and a reader at its first value.
 pub fn open(path: &Path) -> anyhow::Result<(usize, usize, File)> {
     let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let mut start = [0u8; 10];

@@ -216,6 +216,9 @@ impl Setup {
                     .hint("--set thickness_nm=.. --param eds.cliff_lorimer.absorption=true"),
             );
         }
+        if self.params.elements.is_empty() && !left_out.is_empty() {
+            outputs = outputs.warn(Diagnostic::note(Code::Assumed, ROLE_RULE));
+        }
         let thickness_nm = film.map(|film| film.thickness_nm);
         let quantified = Quantified { whole, phases, k_factors: k, left_out, thickness_nm };
         Ok(outputs.whole("composition", quantified))
@@ -230,7 +233,7 @@ impl Setup {
                 (false, true) => None,
                 (false, false) => Some((e.symbol.clone(), "not among --elements".to_owned())),
                 (true, _) if e.role == Role::Specimen => None,
-                (true, _) => Some((e.symbol.clone(), ROLE_RULE.to_owned())),
+                (true, _) => Some((e.symbol.clone(), e.role.describe().to_owned())),
             })
             .collect()
     }

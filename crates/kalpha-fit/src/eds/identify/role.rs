@@ -25,6 +25,16 @@ pub enum Role {
 }
 
 impl Role {
+    /// Where the lines come from, in a few words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Specimen => "specimen",
+            Self::Grid => "grid or holder",
+            Self::Support => "support film or detector",
+            Self::Instrument => "parts near the beam",
+        }
+    }
+
     /// The role of an element by [`ROLE_RULE`].
     pub fn of(symbol: &str, options: &IdentifyOptions) -> Self {
         if !options.thin || options.listed.iter().any(|s| s == symbol) {

@@ -6,7 +6,7 @@ use crate::eds::{
 };
 use kalpha_core::{Axis, Cause, Quantity, Systematics};
 use kalpha_fit::eds::families::FamilyEstimate;
-use kalpha_fit::eds::identify::{self, Detected, Identification, ROLE_RULE, Reason};
+use kalpha_fit::eds::identify::{self, Detected, Identification, Reason};
 use kalpha_physics::elements::element;
 use kalpha_physics::lines::LineFamily;
 
@@ -62,7 +62,10 @@ fn detected(found: &Detected, lines: &Identification, given: &[String]) -> Eleme
         ),
         found_in: if found.in_sum { FoundIn::Sum } else { FoundIn::MaxPixel },
         role,
-        rule: if role == Role::Specimen { String::new() } else { ROLE_RULE.to_owned() },
+        rule: match role {
+            Role::Specimen => String::new(),
+            _ => found.role.describe().to_owned(),
+        },
         given: given.contains(&found.symbol),
         lines: family.map(members).unwrap_or_default(),
     }

@@ -12,10 +12,8 @@ pub(super) fn fill(found: &Quantified, doc: &mut EdsDocument) {
     doc.quantification = quantification(&found.whole, found);
     for (phase, outcome) in doc.phases.iter_mut().zip(&found.phases) {
         phase.quantification = quantification(outcome, found);
-        if let Outcome::NotQuantified(refusal) = outcome {
-            if refusal.reason == RefusalReason::Support {
-                phase.name = "support".to_owned();
-            }
+        if matches!(outcome, Outcome::NotQuantified(r) if r.reason == RefusalReason::Support) {
+            phase.name = "support".to_owned();
         }
     }
     doc.k_factors = found
