@@ -4,5 +4,6 @@ pub mod nmf_kl;
 pub mod pca;
 pub mod phases;
 pub mod rank;
+pub mod rare;
 #[cfg(test)]
 mod simulated;

@@ -16,10 +16,10 @@
 
 pub(crate) mod kernel;
 mod start;
-mod step;
+pub(crate) mod step;
 
 pub use kernel::Fixed;
-pub use step::Nmf;
+pub use step::NmfStep;
 
 use kalpha_core::{
     ArtefactType, Cell, CellBuffer, CsrBuilder, CsrCounts, DType, Diagnostic, Fold, Merge, Passes,
@@ -52,7 +52,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { components: 0, starts: 3, max_passes: 200, tolerance: 2e-6, sample_rows: 16384 }
+        Self { components: 0, starts: 3, max_passes: 200, tolerance: 2e-7, sample_rows: 16384 }
     }
 }
 
@@ -337,7 +337,7 @@ fn descend(
             point.table = table;
             (point, passes_done)
         };
-        if point.slow >= 2 {
+        if point.slow >= 3 {
             // The abundances belong to the table they were fitted with.
             let table = point.table.clone();
             return Ok(Progressed::Done(finish(point, table)));
@@ -379,7 +379,7 @@ fn even(totals: &[f64], table: &Table) -> Vec<f64> {
 }
 
 /// `1 - cosine` of each end-member of `a` against its best match in `b`; the largest.
-fn distance(a: &[f64], b: &[f64], channels: usize) -> f64 {
+pub(crate) fn distance(a: &[f64], b: &[f64], channels: usize) -> f64 {
     let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
     let mut worst = 0.0f64;
     for x in a.chunks_exact(channels) {
@@ -487,6 +487,25 @@ pub fn nmf_kl(
         params.tolerance,
     )?;
     Ok(finish(polished, rows_used, report, spread))
+}
+
+/// Spectra (components x channels, each summing to 1) after at most `max_passes` more passes over
+/// `rows`, started from `spectra`.
+pub(crate) fn improve(
+    passes: &dyn Passes,
+    rows: &Rows,
+    spectra: &[f64],
+    components: usize,
+    fixed: Fixed<'_>,
+    max_passes: usize,
+    tolerance: f64,
+) -> Result<Vec<f64>, StepError> {
+    check_components(components)?;
+    let SaturatedState { log, totals } = passes.fold(&Saturated, rows)?;
+    let table = Table::new(spectra, components, rows.meta().channels);
+    let abundances = even(&totals, &table);
+    let reached = descend(passes, rows, (table, abundances), fixed, log, max_passes, tolerance)?;
+    Ok(reached.table.spectra())
 }
 
 pub(crate) fn check_components(components: usize) -> Result<(), StepError> {
@@ -631,4 +650,4 @@ pub fn deviance(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

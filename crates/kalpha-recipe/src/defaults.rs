@@ -25,6 +25,8 @@ pub fn eds() -> Recipe {
         .with("pca")
         .with("rank")
         .with("phases")
+        .with("nmf")
+        .with("rare")
         .with("eds.phase_fit")
         .with("eds.cliff_lorimer")
 }

@@ -17,6 +17,8 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<decompose::pca::PcaStep>::new(),
     &Registered::<decompose::rank::RankStep>::new(),
     &Registered::<decompose::phases::PhasesStep>::new(),
+    &Registered::<decompose::nmf_kl::NmfStep>::new(),
+    &Registered::<decompose::rare::RareStep>::new(),
     &Registered::<eds::families::PhaseFitStep>::new(),
     &Registered::<quantify::cliff_lorimer::CliffLorimerStep>::new(),
 ];

@@ -6,6 +6,7 @@
 //! no fused operations: both give the same bits.
 
 use kalpha_core::{CellBuffer, Count, CsrView, ValuesView};
+use kalpha_num::simd::Simd;
 
 /// The model is never taken below this, so an impossible count costs much but not infinity.
 const FLOOR: f64 = 1e-100;
@@ -68,6 +69,11 @@ impl Table {
             }
         }
         self.renew_norm();
+    }
+
+    /// End-members in channel `c`.
+    pub fn of(&self, c: usize) -> &[f64] {
+        &self.values[c * self.width..c * self.width + self.components]
     }
 
     /// Component-major spectra, components x channels.
@@ -168,7 +174,7 @@ fn dispatch<V: Count, const W: usize>(
     numerators: &mut [f64],
 ) -> Gains {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
+    if Simd::detect() >= Simd::Avx2 {
         // SAFETY: the CPU has AVX2; the function has no other requirement.
         return unsafe { avx2::<V, W>(csr, values, first, table, fixed, work, w, numerators) };
     }

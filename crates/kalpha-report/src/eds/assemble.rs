@@ -5,6 +5,7 @@
 
 mod components;
 mod elements;
+mod guard;
 mod phases;
 mod quantification;
 mod spectra;
@@ -92,6 +93,7 @@ pub fn assemble(
     if let Some(quantified) = whole::<Quantified>(result, "composition") {
         quantification::fill(quantified, &mut document);
     }
+    guard::fill(result, dataset, &mut document, &mut figures)?;
     let found_rank = whole::<Rank>(result, "rank");
     document.rank = found_rank.map(components::rank);
     if let Some(pca) = whole::<Pca>(result, "pca") {

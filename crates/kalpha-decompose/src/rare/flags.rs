@@ -1,0 +1,266 @@
+//! From tail probabilities to a list of flagged pixels.
+//!
+//! One bright pixel passes in many neighbourhoods and in every family whose window holds its
+//! line. The most significant test is taken first; what it explains is taken out of the others,
+//! and only what still passes is listed. Among families that pass at the same place, the one
+//! whose whole profile fits the summed counts best gives the name.
+
+use super::scan::{Candidate, ScanMap};
+use super::tail::{Null, PatchSpectrum, Refined};
+use super::windows::{ScanFamily, Windows};
+use kalpha_core::{Rows, StepError};
+use kalpha_num::statistics::ln_negative_binomial_sf;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A place that the null does not explain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flag {
+    /// `[row, column]` of the centre, zero-based (the upper left of the four for even sizes).
+    pub pixel: [usize; 2],
+    /// `[row, column]` of the first pixel of the neighbourhood.
+    pub corner: [usize; 2],
+    /// Lines and columns of the neighbourhood.
+    pub neighbourhood: [usize; 2],
+    /// Element whose lines are in excess.
+    pub element: String,
+    /// Family scanned: `P_K`.
+    pub family: String,
+    /// Other families with a window at the same energy that explain the excess as well (within
+    /// 3 units of log-likelihood).
+    pub alternatives: Vec<String>,
+    /// Counts in the window.
+    pub counts: f64,
+    /// Counts the null expects there, predicted without the window and without the
+    /// neighbourhood's own part in the end-members.
+    pub expected: f64,
+    /// p-value, corrected for inflation.
+    pub p: f64,
+    /// p-value over all pixels, families and neighbourhoods (Bonferroni).
+    pub p_family_wise: f64,
+    /// Smallest false-discovery rate at which this test is a discovery (Benjamini-Hochberg).
+    pub q: f64,
+}
+
+impl Flag {
+    /// Pixels of the neighbourhood, as rows of the map.
+    pub fn rows(&self, width: usize) -> impl Iterator<Item = usize> + '_ {
+        let [y, x] = self.corner;
+        let [h, w] = self.neighbourhood;
+        (y..y + h).flat_map(move |y| (x..x + w).map(move |x| y * width + x))
+    }
+}
+
+/// A smaller neighbourhood stands for a larger one when it holds this share of its excess.
+const MOST_OF_EXCESS: f64 = 0.8;
+
+/// A candidate with its corrected p-value.
+#[derive(Clone, Debug)]
+pub(crate) struct Tested {
+    pub refined: Refined,
+    /// Variance over mean in the p-value.
+    pub spread: f64,
+    pub ln_p: f64,
+    pub q: f64,
+}
+
+/// Corrected p-values and false-discovery rates. `inflation(family, scale)` is at least 1.
+pub(crate) fn test(
+    refined: Vec<Refined>,
+    tests: u64,
+    inflation: impl Fn(usize, usize) -> f64,
+) -> Vec<Tested> {
+    let mut out: Vec<Tested> = refined
+        .into_iter()
+        .map(|refined| {
+            let c = &refined.candidate;
+            let spread = refined.spread * inflation(c.family, c.scale);
+            let ln_p = ln_negative_binomial_sf(c.counts, refined.expected, spread);
+            Tested { refined, spread, ln_p, q: 1.0 }
+        })
+        .collect();
+    out.sort_by(|a, b| a.ln_p.total_cmp(&b.ln_p).then_with(|| place(a).cmp(&place(b))));
+    // Tests that were screened out have larger p; they count in `tests`.
+    let mut running = 1.0f64;
+    for (rank, t) in out.iter_mut().enumerate().rev() {
+        running = running.min((t.ln_p + (tests as f64 / (rank + 1) as f64).ln()).exp());
+        t.q = running;
+    }
+    out
+}
+
+fn place(t: &Tested) -> (usize, usize, usize, usize) {
+    let c = &t.refined.candidate;
+    (c.size, c.y, c.x, c.family)
+}
+
+fn pixels(c: &Candidate, width: usize) -> impl Iterator<Item = usize> + '_ {
+    (c.y..c.y + c.size).flat_map(move |y| (c.x..c.x + c.size).map(move |x| y * width + x))
+}
+
+/// The flags: tests that pass at `level` over all tests, each place and energy once.
+pub(crate) fn select(
+    rows: &Rows,
+    map: ScanMap<'_>,
+    null: Null<'_>,
+    windows: &Windows,
+    families: &[ScanFamily],
+    tested: &[Tested],
+    tests: u64,
+    level: f64,
+) -> Result<Vec<Flag>, StepError> {
+    let bound = (level / tests.max(1) as f64).ln();
+    let passing: Vec<&Tested> = tested.iter().take_while(|t| t.ln_p <= bound).collect();
+    let mut at_place: BTreeMap<(usize, usize, usize), Vec<&Tested>> = BTreeMap::new();
+    for t in &passing {
+        let c = &t.refined.candidate;
+        at_place.entry((c.size, c.y, c.x)).or_default().push(t);
+    }
+    let mut explained: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut spectrum = PatchSpectrum::new(rows.meta().channels);
+    let mut flags = Vec::new();
+    for t in &passing {
+        let t = &tightest(t, &at_place);
+        let c = &t.refined.candidate;
+        let taken = |p: &usize| {
+            explained.get(p).is_some_and(|fs| fs.iter().any(|&f| windows.overlap(f, c.family)))
+        };
+        let (rest, all): (Vec<usize>, usize) = {
+            let rest: Vec<usize> = pixels(c, map.width).filter(|p| !taken(p)).collect();
+            (rest, c.size * c.size)
+        };
+        if rest.is_empty() {
+            continue;
+        }
+        if rest.len() < all {
+            let counts: u64 =
+                rest.iter().map(|&p| u64::from(map.counts[p * map.lanes + c.family])).sum();
+            let mean = |p: usize| -> f64 {
+                let w = &map.abundances[p * map.components..(p + 1) * map.components];
+                w.iter().enumerate().map(|(j, w)| w * map.shares[j * map.lanes + c.family]).sum()
+            };
+            let whole: f64 = pixels(c, map.width).map(mean).sum();
+            let part: f64 = rest.iter().map(|&p| mean(p)).sum();
+            let expected = t.refined.expected * (part / whole.max(1e-300)).min(1.0);
+            if ln_negative_binomial_sf(counts, expected.max(1e-9), t.spread) > bound {
+                continue;
+            }
+        }
+        let rivals: Vec<&Tested> = at_place
+            .get(&(c.size, c.y, c.x))
+            .into_iter()
+            .flatten()
+            .filter(|r| windows.overlap(r.refined.candidate.family, c.family))
+            .copied()
+            .collect();
+        let (best, alternatives) = name(rows, map, null, families, &mut spectrum, t, &rivals)?;
+        let chosen = &best.refined.candidate;
+        for p in pixels(c, map.width) {
+            let list = explained.entry(p).or_default();
+            list.push(c.family);
+            list.push(chosen.family);
+        }
+        let middle = (c.size - 1) / 2;
+        let total = (best.ln_p + (tests as f64).ln()).exp().min(1.0);
+        flags.push(Flag {
+            pixel: [c.y + middle, c.x + middle],
+            corner: [c.y, c.x],
+            neighbourhood: [c.size, c.size],
+            element: families[chosen.family].symbol.clone(),
+            family: families[chosen.family].family.clone(),
+            alternatives,
+            counts: chosen.counts as f64,
+            expected: best.refined.expected,
+            p: best.ln_p.exp(),
+            p_family_wise: total,
+            q: best.q,
+        });
+    }
+    Ok(flags)
+}
+
+/// The smallest passing neighbourhood inside that of `t` that holds most of its excess.
+fn tightest<'a>(
+    t: &'a Tested,
+    at_place: &BTreeMap<(usize, usize, usize), Vec<&'a Tested>>,
+) -> &'a Tested {
+    let c = &t.refined.candidate;
+    let excess = |t: &Tested| t.refined.candidate.counts as f64 - t.refined.expected;
+    for size in 1..c.size {
+        let inside = (c.y..=c.y + c.size - size)
+            .flat_map(|y| (c.x..=c.x + c.size - size).map(move |x| (size, y, x)))
+            .filter_map(|place| at_place.get(&place))
+            .flatten()
+            .filter(|r| r.refined.candidate.family == c.family)
+            .max_by(|a, b| excess(a).total_cmp(&excess(b)));
+        if let Some(inside) = inside
+            && excess(inside) >= MOST_OF_EXCESS * excess(t)
+        {
+            return inside;
+        }
+    }
+    t
+}
+
+/// The rival whose profile explains the neighbourhood's counts best, and those as good.
+fn name<'a>(
+    rows: &Rows,
+    map: ScanMap<'_>,
+    null: Null<'_>,
+    families: &[ScanFamily],
+    spectrum: &mut PatchSpectrum,
+    first: &'a Tested,
+    rivals: &[&'a Tested],
+) -> Result<(&'a Tested, Vec<String>), StepError> {
+    if rivals.len() < 2 {
+        return Ok((first, Vec::new()));
+    }
+    let c = &first.refined.candidate;
+    let channels = rows.meta().channels;
+    let mut mean = vec![1e-9; channels];
+    for p in pixels(c, map.width) {
+        for j in 0..null.components {
+            let w = map.abundances[p * null.components + j];
+            let h = &null.spectra[j * channels..(j + 1) * channels];
+            mean.iter_mut().zip(h).for_each(|(m, h)| *m += w * h);
+        }
+        let g = null.fixed.spectrum.iter().map(|g| g * null.fixed.of(p));
+        mean.iter_mut().zip(g).for_each(|(m, g)| *m += g);
+    }
+    let lines = (c.y..c.y + c.size).map(|y| y * map.width + c.x..y * map.width + c.x + c.size);
+    let counts: Vec<(u16, u32)> = spectrum.gather(rows, lines)?.collect();
+    let gains: Vec<f64> = rivals
+        .iter()
+        .map(|r| gain(&counts, &mean, &families[r.refined.candidate.family].profile))
+        .collect();
+    let top = gains.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let best = gains.iter().position(|&g| g == top).unwrap_or(0);
+    let others = (0..rivals.len()).filter(|&i| i != best && gains[i] > top - 3.0);
+    let names = others.map(|i| families[rivals[i].refined.candidate.family].family.clone());
+    Ok((rivals[best], names.collect()))
+}
+
+/// Log-likelihood gained by adding `amplitude * profile`, amplitude fitted.
+fn gain(counts: &[(u16, u32)], mean: &[f64], profile: &[f64]) -> f64 {
+    let norm: f64 = profile.iter().sum();
+    if norm <= 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    let at = |c: u16| (mean[usize::from(c)], profile[usize::from(c)]);
+    let mut a = 1.0;
+    for _ in 0..60 {
+        let pull: f64 = counts
+            .iter()
+            .map(|&(c, x)| {
+                let (m, p) = at(c);
+                f64::from(x) * p / (m + a * p)
+            })
+            .sum();
+        a *= pull / norm;
+    }
+    let log = counts.iter().map(|&(c, x)| {
+        let (m, p) = at(c);
+        f64::from(x) * (a * p / m).ln_1p()
+    });
+    log.sum::<f64>() - a * norm
+}

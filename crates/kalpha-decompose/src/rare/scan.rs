@@ -1,0 +1,257 @@
+//! The sweep over all pixels, families and neighbourhoods.
+//!
+//! Running sums over lines and columns make a neighbourhood cost the same whatever its size.
+//! Families lie side by side, so one pixel is a few vector operations. The sweep only screens:
+//! it hands on what could reach p = 2e-4, and sums the moments that measure inflation over
+//! everything else.
+
+use kalpha_core::{Passes, StepError};
+use kalpha_num::simd::Simd;
+use std::sync::Mutex;
+
+/// A count must exceed its mean by this many standard deviations and by [`SCREEN_OFFSET`]
+/// counts more to be looked at: a necessary condition for a Poisson tail below 2e-4.
+const SCREEN_SIGMA: f32 = 3.0;
+const SCREEN_OFFSET: f32 = 1.2;
+
+/// A map of counts in windows and abundances of the null.
+#[derive(Clone, Copy)]
+pub(crate) struct ScanMap<'a> {
+    pub height: usize,
+    pub width: usize,
+    /// pixels x lanes
+    pub counts: &'a [u16],
+    pub lanes: usize,
+    /// pixels x components
+    pub abundances: &'a [f64],
+    pub components: usize,
+    /// components x lanes
+    pub shares: &'a [f64],
+    /// Added to the mean of each lane, per pixel amount; empty for none.
+    pub fixed: (&'a [f64], &'a [f64]),
+}
+
+/// A neighbourhood that holds more than expected.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub family: usize,
+    /// Index in the list of sizes.
+    pub scale: usize,
+    pub size: usize,
+    /// Top left pixel.
+    pub y: usize,
+    pub x: usize,
+    pub counts: u64,
+    pub expected: f64,
+}
+
+/// Sums over neighbourhoods that were not screened out: mean, squared and fourth power of
+/// the excess.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Moments {
+    pub n: f64,
+    pub mean: f64,
+    pub second: f64,
+    pub fourth: f64,
+}
+
+impl Moments {
+    pub fn add(&mut self, other: &Self) {
+        self.n += other.n;
+        self.mean += other.mean;
+        self.second += other.second;
+        self.fourth += other.fourth;
+    }
+
+    /// Variance over mean and its standard error for neighbourhoods of `cells` pixels (which
+    /// overlap, so only one in `cells` is independent).
+    pub fn dispersion(&self, cells: f64) -> Option<(f64, f64)> {
+        if self.mean <= 0.0 || self.n <= 0.0 {
+            return None;
+        }
+        let spread = (self.fourth - self.second * self.second / self.n).max(0.0) * cells;
+        Some((self.second / self.mean, spread.sqrt() / self.mean))
+    }
+}
+
+/// What a sweep found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sweep {
+    pub candidates: Vec<Candidate>,
+    /// scales x lanes
+    pub moments: Vec<Moments>,
+    /// Number of tests.
+    pub tests: u64,
+}
+
+const BAND: usize = 16;
+
+/// Sweeps a map with square neighbourhoods of the given sizes.
+pub(crate) fn sweep(
+    passes: &dyn Passes,
+    map: ScanMap<'_>,
+    sizes: &[usize],
+    families: usize,
+) -> Result<Sweep, StepError> {
+    let bands = map.height.div_ceil(BAND);
+    let slots: Vec<Mutex<Option<Sweep>>> = (0..bands).map(|_| Mutex::new(None)).collect();
+    passes.parallel(bands, &|job| {
+        passes.ctx().checkpoint()?;
+        let anchors = job * BAND..((job + 1) * BAND).min(map.height);
+        let mut out = Sweep {
+            moments: vec![Moments::default(); sizes.len() * map.lanes],
+            ..Sweep::default()
+        };
+        for (scale, &size) in sizes.iter().enumerate() {
+            if size > map.height || size > map.width {
+                continue;
+            }
+            let end = anchors.end.min(map.height - size + 1);
+            if anchors.start < end {
+                let band = Band { map, families, scale, size, first: anchors.start, end };
+                band.run(&mut out);
+            }
+        }
+        *slots[job].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(out);
+        Ok(())
+    })?;
+    let mut total =
+        Sweep { moments: vec![Moments::default(); sizes.len() * map.lanes], ..Sweep::default() };
+    for slot in slots {
+        let part = slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some(part) = part else { continue };
+        total.candidates.extend(part.candidates);
+        total.tests += part.tests;
+        total.moments.iter_mut().zip(&part.moments).for_each(|(a, b)| a.add(b));
+    }
+    Ok(total)
+}
+
+/// Neighbourhoods of one size whose top line is in `first..end`.
+struct Band<'a> {
+    map: ScanMap<'a>,
+    families: usize,
+    scale: usize,
+    size: usize,
+    first: usize,
+    end: usize,
+}
+
+impl Band<'_> {
+    fn run(&self, out: &mut Sweep) {
+        #[cfg(target_arch = "x86_64")]
+        if Simd::detect() >= Simd::Avx2 {
+            // SAFETY: the CPU has AVX2; the function has no other requirement.
+            return unsafe { self.avx2(out) };
+        }
+        self.plain(out);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn avx2(&self, out: &mut Sweep) {
+        self.plain(out);
+    }
+
+    #[inline(always)]
+    fn plain(&self, out: &mut Sweep) {
+        let Self { map, size, .. } = *self;
+        let (lanes, k) = (map.lanes, map.components);
+        let shares: Vec<f32> = map.shares.iter().map(|&s| s as f32).collect();
+        let fixed: Vec<f32> = map.fixed.1.iter().map(|&s| s as f32).collect();
+        let amount = |p: usize| map.fixed.0.get(p).map_or(0.0, |&a| a as f32);
+        // Sums over the lines of the neighbourhood, column by column.
+        let mut counts = vec![0.0f32; map.width * lanes];
+        let mut weights = vec![0.0f32; map.width * (k + 1)];
+        let line = |y: usize, sign: f32, counts: &mut [f32], weights: &mut [f32]| {
+            let span = y * map.width..(y + 1) * map.width;
+            let source = &map.counts[span.start * lanes..span.end * lanes];
+            counts.iter_mut().zip(source).for_each(|(c, &n)| *c += sign * f32::from(n));
+            for (x, p) in span.enumerate() {
+                let w = &map.abundances[p * k..(p + 1) * k];
+                let sums = &mut weights[x * (k + 1)..(x + 1) * (k + 1)];
+                sums.iter_mut().zip(w).for_each(|(s, &w)| *s += sign * w as f32);
+                sums[k] += sign * amount(p);
+            }
+        };
+        let mut patch = vec![0.0f32; lanes];
+        let mut mix = vec![0.0f32; k + 1];
+        let mut mean = vec![0.0f32; lanes];
+        let mut hits = vec![0.0f32; lanes];
+        let mut sums = vec![[0.0f32; 4]; lanes];
+        for y in self.first..self.end {
+            if y == self.first {
+                (0..size).for_each(|i| line(y + i, 1.0, &mut counts, &mut weights));
+            } else {
+                line(y - 1, -1.0, &mut counts, &mut weights);
+                line(y + size - 1, 1.0, &mut counts, &mut weights);
+            }
+            patch.fill(0.0);
+            mix.fill(0.0);
+            for x in 0..map.width {
+                let add = &counts[x * lanes..(x + 1) * lanes];
+                patch.iter_mut().zip(add).for_each(|(p, a)| *p += a);
+                let add = &weights[x * (k + 1)..(x + 1) * (k + 1)];
+                mix.iter_mut().zip(add).for_each(|(m, a)| *m += a);
+                if x + 1 < size {
+                    continue;
+                }
+                let left = x + 1 - size;
+                mean.fill(1e-9);
+                for (j, row) in shares.chunks_exact(lanes).enumerate() {
+                    let w = mix[j].max(0.0);
+                    mean.iter_mut().zip(row).for_each(|(m, s)| *m += w * s);
+                }
+                if !fixed.is_empty() {
+                    mean.iter_mut().zip(&fixed).for_each(|(m, s)| *m += mix[k] * s);
+                }
+                let mut any = 0.0;
+                for f in 0..lanes {
+                    let excess = patch[f] - mean[f];
+                    let over = (excess - SCREEN_OFFSET).max(0.0);
+                    let limit = SCREEN_SIGMA * SCREEN_SIGMA * mean[f];
+                    let hit = if over * over > limit { 1.0f32 } else { 0.0 };
+                    hits[f] = hit;
+                    any += hit;
+                    let keep = 1.0 - hit;
+                    let square = excess * excess;
+                    sums[f][0] += keep;
+                    sums[f][1] += keep * mean[f];
+                    sums[f][2] += keep * square;
+                    sums[f][3] += keep * square * square;
+                }
+                if any > 0.0 {
+                    for f in 0..self.families {
+                        if hits[f] > 0.0 {
+                            out.candidates.push(Candidate {
+                                family: f,
+                                scale: self.scale,
+                                size,
+                                y,
+                                x: left,
+                                counts: patch[f].round() as u64,
+                                expected: f64::from(mean[f]),
+                            });
+                        }
+                    }
+                }
+                out.tests += self.families as u64;
+                let add = &counts[left * lanes..(left + 1) * lanes];
+                patch.iter_mut().zip(add).for_each(|(p, a)| *p -= a);
+                let add = &weights[left * (k + 1)..(left + 1) * (k + 1)];
+                mix.iter_mut().zip(add).for_each(|(m, a)| *m -= a);
+            }
+            // One line at a time in single precision, lines in double.
+            for (f, sum) in sums.iter_mut().enumerate() {
+                let total = &mut out.moments[self.scale * lanes + f];
+                total.add(&Moments {
+                    n: f64::from(sum[0]),
+                    mean: f64::from(sum[1]),
+                    second: f64::from(sum[2]),
+                    fourth: f64::from(sum[3]),
+                });
+                *sum = [0.0; 4];
+            }
+        }
+    }
+}

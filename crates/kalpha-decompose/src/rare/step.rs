@@ -1,0 +1,93 @@
+//! The registered step `rare`.
+
+use super::{Flags, Params, ScanFamily, diagnostics, guard};
+use crate::nmf_kl::{EndMembers, Fixed};
+use kalpha_core::{
+    ArtefactType, Axis, Buffer, DType, DenseRows, DenseValues, InputMeta, NoiseModel, Outputs,
+    Plan, Port, RowsMeta, Step, StepError,
+};
+use kalpha_physics::detector::Detector;
+use kalpha_physics::lines::excitable_families;
+use kalpha_physics::profile::{PeakShape, family_profile};
+use std::sync::Arc;
+
+/// The rare-phase guard.
+pub struct RareStep;
+
+/// Lines below this energy in keV are not scanned: noise and absorption rule there.
+const LOWEST_LINE: f64 = 0.2;
+
+/// Every family the beam excites on this axis, with its profile.
+///
+/// `energies`: channel centres in keV; `resolution_ev`: FWHM at Mn K-alpha.
+///
+/// # Errors
+/// When the beam energy is not positive or a table lacks an element.
+pub fn scan_families(
+    energies: &[f64],
+    beam_energy: f64,
+    resolution_ev: f64,
+) -> Result<Vec<ScanFamily>, StepError> {
+    let high = energies.last().copied().unwrap_or(0.0).min(beam_energy);
+    let low = energies.first().copied().unwrap_or(0.0).max(LOWEST_LINE);
+    let families = excitable_families(beam_energy, low, high).map_err(StepError::method)?;
+    let (shape, detector) = (PeakShape::gaussian(resolution_ev), Detector::polymer_window());
+    families
+        .iter()
+        .map(|family| {
+            let profile = family_profile(energies, family, &shape, &detector, false)
+                .map_err(StepError::method)?;
+            Ok(ScanFamily { symbol: family.symbol.clone(), family: family.name(), profile })
+        })
+        .collect()
+}
+
+/// Lines and columns of a map; a series is one line.
+fn grid_of(meta: &RowsMeta) -> [usize; 2] {
+    let columns = meta.navigation.last().map_or(1, Axis::len).max(1);
+    [meta.rows / columns, columns]
+}
+
+impl Step for RareStep {
+    type Params = Params;
+    const ID: &'static str = "rare";
+    const REVISION: u32 = 1;
+    const ABOUT: &'static str = "Rare-phase guard: what the end-members leave unexplained";
+    const INPUTS: &'static [Port] = &[
+        Port::rows("spectra", "raw counts"),
+        Port::whole("end_members", EndMembers::KIND, "the fit that is the null"),
+    ];
+    const OUTPUTS: &'static [Port] = &[
+        Port::whole("flags", Flags::KIND, "flagged places, inflation, calibration"),
+        Port::rows("deviance", "Poisson deviance of each row under the null"),
+    ];
+
+    fn plan(params: Params, inputs: &InputMeta) -> Result<Plan, StepError> {
+        let meta = inputs.counts("spectra")?.clone();
+        let energies = meta.signal.energies_kev()?;
+        let beam = inputs.metadata.need_beam_energy_kev(Self::ID)?;
+        let resolution = inputs.metadata.energy_resolution_mn_ka_ev.unwrap_or(130.0);
+        let out = RowsMeta {
+            channels: 1,
+            dtype: DType::F64,
+            signal: Axis::index("deviance", 1),
+            noise: NoiseModel::Correlated,
+            ..meta.clone()
+        };
+        let declared = out.clone();
+        let plan = Plan::new(move |inputs, passes| {
+            let rows = inputs.rows("spectra")?;
+            let model: &EndMembers = inputs.whole("end_members")?;
+            let families = scan_families(&energies, beam, resolution)?;
+            let none = Fixed::default();
+            let (spectra, k) = (&model.spectra, model.components);
+            let found = guard(passes, rows, grid_of(&meta), spectra, k, &families, none, &params)?;
+            let values = DenseValues::F64(Buffer::from(found.deviance));
+            let mut outputs =
+                Outputs::new().rows("deviance", Arc::new(DenseRows::new(out, values)?));
+            outputs.diagnostics = diagnostics(&found.flags);
+            Ok(outputs.whole("flags", found.flags))
+        });
+        Ok(plan.whole("flags", Flags::KIND).rows("deviance", declared))
+    }
+}
