@@ -3,7 +3,9 @@
 //! One bright pixel passes in many neighbourhoods and in every family whose window holds its
 //! line. The most significant test is taken first; what it explains is taken out of the others,
 //! and only what still passes is listed. Among families that pass at the same place, the one
-//! whose whole profile fits the summed counts best gives the name.
+//! whose whole profile fits the summed counts best gives the name; elements that are identified
+//! in the map already have an advantage of six units of log-likelihood, since some sixty
+//! families share most windows.
 
 use super::scan::{Candidate, ScanMap};
 use super::tail::{Null, PatchSpectrum, Refined};
@@ -53,6 +55,9 @@ impl Flag {
 
 /// A smaller neighbourhood stands for a larger one when it holds this share of its excess.
 const MOST_OF_EXCESS: f64 = 0.8;
+
+/// Log-likelihood that an element identified in the map has ahead of a stranger.
+const KNOWN: f64 = 6.0;
 
 /// A candidate with its corrected p-value.
 #[derive(Clone, Debug)]
@@ -116,6 +121,13 @@ pub(crate) fn select(
         let c = &t.refined.candidate;
         at_place.entry((c.size, c.y, c.x)).or_default().push(t);
     }
+    // An identified element may name a place where only a stranger's window passes.
+    let mut names_at: BTreeMap<(usize, usize, usize), Vec<&Tested>> = BTreeMap::new();
+    for t in tested.iter().filter(|t| t.ln_p <= bound || families[t.refined.candidate.family].known)
+    {
+        let c = &t.refined.candidate;
+        names_at.entry((c.size, c.y, c.x)).or_default().push(t);
+    }
     let mut explained: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut spectrum = PatchSpectrum::new(rows.meta().channels);
     let mut flags = Vec::new();
@@ -146,7 +158,7 @@ pub(crate) fn select(
                 continue;
             }
         }
-        let rivals: Vec<&Tested> = at_place
+        let rivals: Vec<&Tested> = names_at
             .get(&(c.size, c.y, c.x))
             .into_iter()
             .flatten()
@@ -161,7 +173,9 @@ pub(crate) fn select(
             list.push(chosen.family);
         }
         let middle = (c.size - 1) / 2;
-        let total = (best.ln_p + (tests as f64).ln()).exp().min(1.0);
+        // The numbers are those of a test that passes.
+        let shown = if best.ln_p <= bound { best } else { *t };
+        let total = (shown.ln_p + (tests as f64).ln()).exp().min(1.0);
         flags.push(Flag {
             pixel: [c.y + middle, c.x + middle],
             corner: [c.y, c.x],
@@ -169,11 +183,11 @@ pub(crate) fn select(
             element: families[chosen.family].symbol.clone(),
             family: families[chosen.family].family.clone(),
             alternatives,
-            counts: chosen.counts as f64,
-            expected: best.refined.expected,
-            p: best.ln_p.exp(),
+            counts: shown.refined.candidate.counts as f64,
+            expected: shown.refined.expected,
+            p: shown.ln_p.exp(),
             p_family_wise: total,
-            q: best.q,
+            q: shown.q,
         });
     }
     Ok(flags)
@@ -231,7 +245,8 @@ fn name<'a>(
     let counts: Vec<(u16, u32)> = spectrum.gather(rows, lines)?.collect();
     let gains: Vec<f64> = rivals
         .iter()
-        .map(|r| gain(&counts, &mean, &families[r.refined.candidate.family].profile))
+        .map(|r| &families[r.refined.candidate.family])
+        .map(|f| gain(&counts, &mean, &f.profile) + if f.known { KNOWN } else { 0.0 })
         .collect();
     let top = gains.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let best = gains.iter().position(|&g| g == top).unwrap_or(0);

@@ -9,6 +9,7 @@ use kalpha_core::{
 use kalpha_physics::detector::Detector;
 use kalpha_physics::lines::excitable_families;
 use kalpha_physics::profile::{PeakShape, family_profile};
+use kalpha_process::calibrate::energy::EnergyScale;
 use std::sync::Arc;
 
 /// The rare-phase guard.
@@ -19,7 +20,8 @@ const LOWEST_LINE: f64 = 0.2;
 
 /// Every family the beam excites on this axis, with its profile.
 ///
-/// `energies`: channel centres in keV; `resolution_ev`: FWHM at Mn K-alpha.
+/// `energies`: channel centres in keV; `resolution_ev`: FWHM at Mn K-alpha; `identified`:
+/// elements that are in the map beyond doubt.
 ///
 /// # Errors
 /// When the beam energy is not positive or a table lacks an element.
@@ -27,6 +29,7 @@ pub fn scan_families(
     energies: &[f64],
     beam_energy: f64,
     resolution_ev: f64,
+    identified: &[String],
 ) -> Result<Vec<ScanFamily>, StepError> {
     let high = energies.last().copied().unwrap_or(0.0).min(beam_energy);
     let low = energies.first().copied().unwrap_or(0.0).max(LOWEST_LINE);
@@ -37,7 +40,8 @@ pub fn scan_families(
         .map(|family| {
             let profile = family_profile(energies, family, &shape, &detector, false)
                 .map_err(StepError::method)?;
-            Ok(ScanFamily { symbol: family.symbol.clone(), family: family.name(), profile })
+            let known = identified.contains(&family.symbol);
+            Ok(ScanFamily { symbol: family.symbol.clone(), family: family.name(), profile, known })
         })
         .collect()
 }
@@ -56,6 +60,8 @@ impl Step for RareStep {
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "raw counts"),
         Port::whole("end_members", EndMembers::KIND, "the fit that is the null"),
+        Port::whole("energy_scale", EnergyScale::KIND, "calibrated energies, elements found")
+            .optional(),
     ];
     const OUTPUTS: &'static [Port] = &[
         Port::whole("flags", Flags::KIND, "flagged places, inflation, calibration"),
@@ -78,7 +84,12 @@ impl Step for RareStep {
         let plan = Plan::new(move |inputs, passes| {
             let rows = inputs.rows("spectra")?;
             let model: &EndMembers = inputs.whole("end_members")?;
-            let families = scan_families(&energies, beam, resolution)?;
+            let families = match inputs.optional::<EnergyScale>("energy_scale")? {
+                Some(scale) => {
+                    scan_families(&scale.energies, beam, scale.resolution_mn_ka_ev, &scale.elements)
+                }
+                None => scan_families(&energies, beam, resolution, &[]),
+            }?;
             let none = Fixed::default();
             let (spectra, k) = (&model.spectra, model.components);
             let found = guard(passes, rows, grid_of(&meta), spectra, k, &families, none, &params)?;

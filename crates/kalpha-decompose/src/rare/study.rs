@@ -116,7 +116,12 @@ fn profiles(names: &[(&str, Shell)]) -> Result<Vec<ScanFamily>, StepError> {
         let Some(family) = family else { continue };
         let profile = family_profile(&energies, &family, &shape, &detector, false)
             .map_err(StepError::method)?;
-        out.push(ScanFamily { symbol: symbol.to_owned(), family: family.name(), profile });
+        out.push(ScanFamily {
+            symbol: symbol.to_owned(),
+            family: family.name(),
+            profile,
+            known: false,
+        });
     }
     Ok(out)
 }

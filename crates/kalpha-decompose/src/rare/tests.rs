@@ -53,6 +53,7 @@ fn a_pure_pixel_cannot_explain_itself() {
             symbol: format!("at{at}"),
             family: format!("at{at}_K"),
             profile: profile(at),
+            known: false,
         })
         .collect();
     let passes = Serial::default();
@@ -86,8 +87,12 @@ fn wrong_input_is_an_error() {
     csr.push(1, 2);
     csr.end_row();
     let rows = crate::nmf_kl::tests::as_rows(csr.finish(), &[1]);
-    let family =
-        |n| ScanFamily { symbol: "X".into(), family: "X_K".into(), profile: vec![0.25; n] };
+    let family = |n| ScanFamily {
+        symbol: "X".into(),
+        family: "X_K".into(),
+        profile: vec![0.25; n],
+        known: false,
+    };
     let run = |grid, families: &[ScanFamily]| {
         let none = Fixed::default();
         guard(&Serial::default(), &rows, grid, &[0.25; 4], 1, families, none, &Params::default())

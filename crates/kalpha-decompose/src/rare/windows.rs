@@ -13,6 +13,8 @@ pub struct ScanFamily {
     pub family: String,
     /// Counts per channel for one count of the family, as the detector shows it.
     pub profile: Vec<f64>,
+    /// The element is identified in the map already: it names an excess before a stranger does.
+    pub known: bool,
 }
 
 /// Share of the profile's maximum above which a channel belongs to the window. For one line

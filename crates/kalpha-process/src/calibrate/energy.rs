@@ -76,6 +76,21 @@ pub struct Fitted {
     pub sigma: f64,
 }
 
+/// What is known of a measurement's spectra once elements are identified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnergyScale {
+    /// Channel energies in force, keV.
+    pub energies: Vec<f64>,
+    /// FWHM at Mn K-alpha, eV.
+    pub resolution_mn_ka_ev: f64,
+    /// Symbols of the elements identified.
+    pub elements: Vec<String>,
+}
+
+impl kalpha_core::ArtefactType for EnergyScale {
+    const KIND: &'static str = "energy_scale";
+}
+
 /// Result of a calibration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnergyCalibration {

@@ -4,8 +4,9 @@ use kalpha_core::{
     ArtefactType, Code, Diagnostic, InputMeta, Inputs, Metadata, Outputs, Passes, Plan, Port, Step,
     StepError,
 };
+use kalpha_physics::detector::MN_KA;
 use kalpha_physics::specimen::decide;
-use kalpha_process::calibrate::energy::EnergyCalibration;
+use kalpha_process::calibrate::energy::{EnergyCalibration, EnergyScale};
 use kalpha_process::totals::Totals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -149,11 +150,10 @@ impl Step for IdentifyStep {
         Port::whole("totals", Totals::KIND, "their sum and maximum-pixel spectra"),
         Port::whole("calibration", Calibration::KIND, "energy scale").optional(),
     ];
-    const OUTPUTS: &'static [Port] = &[Port::whole(
-        "identification",
-        Identification::KIND,
-        "elements, rejected candidates, fit",
-    )];
+    const OUTPUTS: &'static [Port] = &[
+        Port::whole("identification", Identification::KIND, "elements, rejected candidates, fit"),
+        Port::whole("energy_scale", EnergyScale::KIND, "channel energies and elements found"),
+    ];
 
     fn plan(params: IdentifyParams, inputs: &InputMeta) -> Result<Plan, StepError> {
         if !(params.threshold > 0.0 && params.threshold.is_finite()) {
@@ -190,9 +190,15 @@ impl Step for IdentifyStep {
                     format!("{} is listed and not found: {}", r.symbol, describe(&r.reason)),
                 ));
             }
-            Ok(outputs.whole("identification", found))
+            let scale = EnergyScale {
+                energies: found.energies.clone(),
+                resolution_mn_ka_ev: 1000.0 * found.options.shape.resolution.fwhm(MN_KA),
+                elements: found.elements.iter().map(|e| e.symbol.clone()).collect(),
+            };
+            Ok(outputs.whole("identification", found).whole("energy_scale", scale))
         })
-        .whole("identification", Identification::KIND);
+        .whole("identification", Identification::KIND)
+        .whole("energy_scale", EnergyScale::KIND);
         Ok(match assumed {
             true => plan.warn(
                 Diagnostic::note(
