@@ -5,7 +5,10 @@ use crate::{
     provenance::Provenance,
     recipe::Recipe,
 };
-use kalpha_core::{Code, Dataset, Diagnostic, ExcludeChannels, Rows, StepError};
+use kalpha_core::{
+    CellBuffer, CellGrid, Code, CsrBuilder, CsrCounts, DType, Dataset, Diagnostic, ExcludeChannels,
+    Rows, RowsError, RowsMeta, StepError,
+};
 use kalpha_engine::{Engine, Session};
 use std::sync::Arc;
 
@@ -16,6 +19,9 @@ pub enum RunError {
     /// The recipe does not fit the dataset.
     #[error(transparent)]
     Check(#[from] CheckError),
+    /// The counts cannot be read.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
     /// A step failed.
     #[error("step {step}: {source}")]
     Step {
@@ -45,15 +51,58 @@ pub struct RunResult {
     pub provenance: Provenance,
 }
 
+/// Dense counts with a smaller share of non-zero values are held as sparse counts: every pass
+/// over them is then shorter.
+const SPARSE_BELOW: f64 = 0.2;
+/// Cells looked at to guess the share.
+const LOOK_AT: usize = 16;
+
+/// Dense counts as sparse ones where that is shorter; anything else is shared.
+fn compact(rows: &Rows) -> Result<Rows, RowsError> {
+    let meta = rows.meta();
+    let dense_counts = meta.noise.is_counts()
+        && matches!(meta.dtype, DType::U8 | DType::U16 | DType::U32)
+        && meta.channels <= CsrCounts::MAX_CHANNELS;
+    if !dense_counts || meta.rows < 2 {
+        return Ok(Rows::clone(rows));
+    }
+    let grid = CellGrid::new(meta.rows, meta.channels);
+    let mut buffer = CellBuffer::default();
+    let (mut seen, mut nonzero) = (0usize, 0usize);
+    for i in (0..grid.cells()).step_by(grid.cells().div_ceil(LOOK_AT).max(1)) {
+        let cell = rows.cell(grid.rows(i), &mut buffer)?;
+        seen += cell.rows * cell.channels;
+        cell.for_each_nonzero(|_, _, _| nonzero += 1);
+    }
+    if nonzero as f64 >= SPARSE_BELOW * seen as f64 {
+        return Ok(Rows::clone(rows));
+    }
+    let mut csr = CsrBuilder::new(meta.channels)?;
+    for i in 0..grid.cells() {
+        let cell = rows.cell(grid.rows(i), &mut buffer)?;
+        let mut row = 0;
+        cell.for_each_nonzero(|r, channel, x| {
+            while row < r {
+                csr.end_row();
+                row += 1;
+            }
+            csr.push(channel as u16, x as u32);
+        });
+        (row..cell.rows).for_each(|_| csr.end_row());
+    }
+    Ok(Arc::new((RowsMeta { dtype: DType::Csr, ..meta.clone() }, csr.finish())))
+}
+
 /// The rows a recipe starts from: raw, with masked pixels emptied.
-fn raw_counts(dataset: &Dataset, diagnostics: &mut Vec<Diagnostic>) -> Rows {
-    let Some(mask) = &dataset.mask else { return Rows::clone(&dataset.rows) };
+fn raw_counts(dataset: &Dataset, diagnostics: &mut Vec<Diagnostic>) -> Result<Rows, RowsError> {
+    let rows = compact(&dataset.rows)?;
+    let Some(mask) = &dataset.mask else { return Ok(rows) };
     let masked = mask.iter().filter(|masked| **masked).count();
     diagnostics.push(Diagnostic::note(
         Code::Masked,
         format!("{masked} of {} pixels are masked and left out of everything", mask.len()),
     ));
-    Arc::new(ExcludeChannels::new(Rows::clone(&dataset.rows), 0..0, Some(Arc::clone(mask))))
+    Ok(Arc::new(ExcludeChannels::new(rows, 0..0, Some(Arc::clone(mask)))))
 }
 
 /// Checks `recipe` against `dataset` and runs it.
@@ -69,7 +118,7 @@ pub fn run(
     engine: &Engine,
 ) -> Result<RunResult, RunError> {
     let mut diagnostics = dataset.diagnostics.clone();
-    let counts = raw_counts(dataset, &mut diagnostics);
+    let counts = raw_counts(dataset, &mut diagnostics)?;
     let mut session = Session::new(counts, fingerprint, recipe.seed);
     let (recipe, diagnostics) = run_in(&mut session, recipe, dataset, engine, diagnostics)?;
     let provenance = Provenance::new(dataset, fingerprint, &recipe);
