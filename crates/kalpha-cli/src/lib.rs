@@ -67,6 +67,8 @@ fn report(error: &anyhow::Error) -> ExitCode {
             text.push_str(&cause);
         }
     }
+    // One line, whatever a damaged file put into it.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.rsplit_once(" (hint: ") {
         Some((what, hint)) => {
             eprintln!("error: {what}");
