@@ -10,7 +10,7 @@
 //! 2. A sweep screens all neighbourhoods and measures each family's inflation: variance over
 //!    mean of the excess, against the same figure in maps drawn from the null and refitted.
 //! 3. Candidates are predicted from outside their window, without their own part in the
-//!    end-members ([`tail`]), and get an exact negative binomial tail.
+//!    end-members, and get an exact negative binomial tail.
 //! 4. Bonferroni over all pixels, families and neighbourhoods decides; false-discovery rates are
 //!    listed beside it. What the null's own maps flag is reported.
 //!
