@@ -10,12 +10,13 @@ use kalpha_decompose::rare::{Params, study};
 use kalpha_engine::Engine;
 use kalpha_fit::eds::families::coverage::{CASES, overlap_coverage};
 use kalpha_num::statistics::{clopper_pearson_interval, normal_quantile};
+use kalpha_quantify::cliff_lorimer::coverage;
 use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
 
 /// Which study, and how large.
 #[derive(Args)]
 pub struct Study {
-    /// overlap, rare, or all
+    /// overlap, composition, rare, or all
     name: String,
     /// A twentieth of the draws, as in CI
     #[arg(long)]
@@ -36,7 +37,8 @@ struct Outcome {
 
 pub fn run(study: &Study) -> anyhow::Result<()> {
     type Run = fn(bool, u64) -> anyhow::Result<Outcome>;
-    let all: [(&str, Run); 2] = [("overlap", overlap), ("rare", rare)];
+    let all: [(&str, Run); 3] =
+        [("overlap", overlap), ("composition", composition), ("rare", rare)];
     let chosen: Vec<_> =
         all.into_iter().filter(|(name, _)| study.name == "all" || study.name == *name).collect();
     if chosen.is_empty() {
@@ -110,6 +112,49 @@ fn overlap(twentieth: bool, seed: u64) -> anyhow::Result<Outcome> {
         )?;
     }
     writeln!(page, "\n95 % intervals are {:.3} standard deviations.", normal_quantile(0.975))?;
+    Ok(Outcome { page, missed })
+}
+
+/// At.% of a thin film: statistical intervals under the true model, whole budgets under drawn
+/// nuisances.
+fn composition(twentieth: bool, seed: u64) -> anyhow::Result<Outcome> {
+    let draws = if twentieth { 50 } else { 1000 };
+    let mut page = format!(
+        "# Study: coverage of compositions\n\n{draws} draws, seed {seed}. Fe-Pt with Cr at its \
+         detection limit and no Ni. Bars for 1,000 draws: statistical intervals cover 93.3 to \
+         96.7 %, median width at most 1.2 times the Cramer-Rao bound; whole budgets cover 92 to \
+         98 %. Fewer draws: the bar lies inside the 99.9 % binomial interval.\n\n\
+         | part | element | true at.% | mean | covered | width over bound |\n\
+         |---|---|---|---|---|---|\n"
+    );
+    let mut missed = Vec::new();
+    for (part, found, low, high) in [
+        ("statistical", coverage::statistical(draws, seed)?, 0.933, 0.967),
+        ("whole budget", coverage::total(draws, seed)?, 0.92, 0.98),
+    ] {
+        for element in found {
+            let share = element.covered as f64 / draws as f64;
+            let (least, most) =
+                clopper_pearson_interval(element.covered as u64, draws as u64, 0.999);
+            let fine = match twentieth {
+                false => (low..=high).contains(&share),
+                true => least <= high && most >= low,
+            };
+            let width = element.width_over_bound;
+            if !fine || width.is_some_and(|w| w > 1.2) {
+                missed.push(format!("{part} {}: {share} covered", element.symbol));
+            }
+            writeln!(
+                page,
+                "| {part} | {} | {:.3} | {:.3} | {:.1} % | {} |",
+                element.symbol,
+                element.truth,
+                element.mean,
+                100.0 * share,
+                width.map_or(String::new(), |w| format!("{w:.2}"))
+            )?;
+        }
+    }
     Ok(Outcome { page, missed })
 }
 

@@ -16,6 +16,7 @@
 //! Complexity: O(n^2) per spectrum of n lines, O(n) per pixel; with absorption times iterations.
 //! Tested against eXSpy 0.3.2 on FePt (`CL_atomic`, `CL_weight`, `CL_ratio_test`).
 
+pub mod coverage;
 pub mod map;
 mod step;
 

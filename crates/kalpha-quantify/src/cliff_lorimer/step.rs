@@ -324,7 +324,7 @@ fn masses(lines: &[String]) -> Result<Vec<f64>, StepError> {
 }
 
 /// Alpha-line counts of some lines, with covariance and the shifts of the fit.
-fn intensities(fit: &SumFit, lines: &[String]) -> LineIntensities {
+pub(super) fn intensities(fit: &SumFit, lines: &[String]) -> LineIntensities {
     let none = |line: &String| LineIntensities { lines: vec![line.clone()], ..Default::default() };
     let Some(default) = fit.default_fit() else {
         return lines.first().map(none).unwrap_or_default();
