@@ -239,3 +239,15 @@ fn truncation() {
         }
     }
 }
+
+/// Mutations that once broke a promise.
+#[test]
+fn mutations_of_the_past() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    // A chunk that claims more than the file can unpack to.
+    for (name, case) in [("tiny.hspy", 4_295_066_766)] {
+        let path = corpus.join(name);
+        one(&path, &fs::read(&path).unwrap(), case);
+    }
+}

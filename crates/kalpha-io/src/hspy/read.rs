@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 /// Values read at once: 32 MiB, or one chunk row where that is more.
 const BLOCK_BYTES: u64 = 32 << 20;
 
+/// No filter of these files shrinks by more than deflate does.
+const DEFLATE_FACTOR: usize = 1032;
+
 fn fail(
     input: &Input,
     object: &str,
@@ -27,9 +30,10 @@ fn fail(
 }
 
 fn open(input: &Input) -> Result<Hdf5File, IoError> {
+    let unpacked = input.bytes().len().saturating_mul(DEFLATE_FACTOR);
     let options = Hdf5Options {
-        max_chunk_bytes: 256 << 20,
-        max_read_bytes: 1 << 30,
+        max_chunk_bytes: (256 << 20).min(unpacked),
+        max_read_bytes: (1 << 30).min(unpacked),
         max_object_header_bytes: 8 << 20,
         chunk_cache_bytes: 16 << 20,
         ..Hdf5Options::default()
@@ -185,8 +189,7 @@ fn read_data(input: &Input, experiment: &Experiment) -> Result<Gather, IoError> 
     let shape = &experiment.shape;
     let elements = shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
     let bytes = elements.and_then(|n| n.checked_mul(width)).unwrap_or(u64::MAX);
-    // No filter of these files shrinks by more than deflate's factor 1032.
-    let limit = (input.bytes().len() as u64).saturating_mul(1032);
+    let limit = (input.bytes().len() as u64).saturating_mul(DEFLATE_FACTOR as u64);
     if bytes > limit {
         return Err(input.too_large(object, bytes, limit));
     }
