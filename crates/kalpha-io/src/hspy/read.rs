@@ -11,8 +11,8 @@ use hdf5_reader::{
 use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Modality, Points, Unit};
 use serde_json::{Value, json};
 
-/// Values read at once: 32 MiB, or one chunk row where that is more.
-const BLOCK_BYTES: u64 = 32 << 20;
+/// Values read at once: 8 MiB, or one chunk row where that is more.
+const BLOCK_BYTES: u64 = 8 << 20;
 
 /// No filter of these files shrinks by more than deflate does.
 const DEFLATE_FACTOR: usize = 1032;
@@ -32,7 +32,8 @@ fn fail(
 fn open(input: &Input) -> Result<Hdf5File, IoError> {
     let unpacked = input.bytes().len().saturating_mul(DEFLATE_FACTOR);
     let options = Hdf5Options {
-        max_chunk_bytes: (256 << 20).min(unpacked),
+        // One chunk is held several times over while it is converted.
+        max_chunk_bytes: (256 << 20).min((8 << 20) + 64 * input.bytes().len()),
         max_read_bytes: (1 << 30).min(unpacked),
         max_object_header_bytes: 8 << 20,
         chunk_cache_bytes: 16 << 20,
