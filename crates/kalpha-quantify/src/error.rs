@@ -27,9 +27,7 @@ pub enum QuantifyError {
         problem: &'static str,
     },
     /// A line that is to be quantified has no k-factor.
-    #[error(
-        "no k-factor for {line} (give it with --k-factors {line}=VALUE, or let it be computed with --compute-k-factors)"
-    )]
+    #[error("no k-factor for {line} (give it with --k-factors {line}=VALUE)")]
     KFactorMissing {
         /// The line, such as `Fe_Ka`.
         line: String,
