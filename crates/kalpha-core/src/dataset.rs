@@ -20,6 +20,10 @@ pub struct Source {
     pub version: Option<String>,
     /// Bytes of the file.
     pub bytes: Option<u64>,
+    /// Type of the values as the file stores them, in NumPy's words (`uint16`, `float32`);
+    /// none where it stores events or text instead of an array.
+    #[serde(default)]
+    pub dtype: Option<String>,
 }
 
 /// Counts or intensities with axes and metadata. The values are raw and never change.

@@ -70,6 +70,7 @@ impl Input {
             format: format.to_owned(),
             version,
             bytes: Some(self.bytes.len() as u64),
+            dtype: None,
         }
     }
 

@@ -30,6 +30,16 @@ impl Number {
         known.then_some(Self { kind, width, big_endian })
     }
 
+    /// The type in NumPy's words.
+    pub fn dtype(self) -> String {
+        let kind = match self.kind {
+            NumberKind::Unsigned => "uint",
+            NumberKind::Signed => "int",
+            NumberKind::Float => "float",
+        };
+        format!("{kind}{}", 8 * self.width)
+    }
+
     /// Values that this machine reads without turning bytes round.
     pub fn is_native(self) -> bool {
         self.width == 1 || self.big_endian == cfg!(target_endian = "big")

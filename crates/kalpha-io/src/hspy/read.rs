@@ -8,7 +8,7 @@ use crate::{
 use hdf5_reader::{
     Datatype, Hdf5File, OpenOptions as Hdf5Options, SliceInfo, SliceInfoElem, group::Group,
 };
-use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Modality, Points, Unit};
+use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Modality, Points, Source, Unit};
 use serde_json::{Value, json};
 
 /// Values read at once: 8 MiB, or one chunk row where that is more.
@@ -242,6 +242,17 @@ fn read_data(input: &Input, experiment: &Experiment) -> Result<Gather, IoError> 
     Ok(gather)
 }
 
+/// A type of the file in NumPy's words.
+fn dtype(datatype: &Datatype) -> Option<String> {
+    match datatype {
+        Datatype::FixedPoint { size, signed: false, .. } => Some(format!("uint{}", 8 * size)),
+        Datatype::FixedPoint { size, .. } => Some(format!("int{}", 8 * size)),
+        Datatype::FloatingPoint { size, .. } => Some(format!("float{}", 8 * size)),
+        Datatype::Enum { .. } => Some("bool".to_owned()),
+        _ => None,
+    }
+}
+
 /// Maps HyperSpy's metadata tree to ours.
 fn metadata(tree: &Value) -> Metadata {
     let text = |path: &str| {
@@ -313,6 +324,7 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         }
     }
     let gather = read_data(input, &experiment)?;
+    let dtype = experiment.group.dataset("data").ok().and_then(|d| dtype(d.dtype()));
     let signal = axes.pop().map_or_else(|| Axis::index("Energy", 0), |a| a.axis);
     let navigation = axes.into_iter().map(|a| a.axis).collect();
     let gathered = gather.finish(navigation, signal).map_err(|e| input.rows_error(e))?;
@@ -331,7 +343,7 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         metadata: metadata(&described),
         vendor: json!({ "metadata": described, "original_metadata": original }),
         mask: None,
-        source: input.source("hspy", version),
+        source: Source { dtype, ..input.source("hspy", version) },
         diagnostics,
     })
 }

@@ -5,7 +5,7 @@ use crate::{
     Input, IoError,
     dense::{Layout, Prefer, read_dense},
 };
-use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Unit};
+use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Source, Unit};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -163,7 +163,10 @@ pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
         metadata,
         vendor,
         mask: None,
-        source: input.source("npy", Some(header.version.to_string())),
+        source: Source {
+            dtype: Some(header.number.dtype()),
+            ..input.source("npy", Some(header.version.to_string()))
+        },
         diagnostics,
     })
 }

@@ -175,6 +175,7 @@ pub(super) fn read(opened: &Input) -> Result<Dataset, IoError> {
     let gathered = read_dense(raw, &layout, navigation, signal, Prefer::Sparse)?.gathered;
     diagnostics.extend(gathered.diagnostics);
     let mut source = raw.source("rpl", None);
+    source.dtype = Some(number.dtype());
     source.path = opened.path().to_string_lossy().into_owned();
     Ok(Dataset {
         rows: gathered.rows,

@@ -13,6 +13,7 @@ pub fn rock() -> (EdsDocument, EdsFigures) {
         format: "Bruker composite".into(),
         version: None,
         bytes: Some(2_310_144),
+        dtype: None,
     };
     let size = PixelSize { x: 1.66, y: 1.66, unit: "um".into() };
     let shape = Shape { rows, cols, channels: 2048, pixel_size: Some(size) };
