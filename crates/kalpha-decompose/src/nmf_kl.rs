@@ -420,7 +420,7 @@ pub fn nmf_kl(
             hint: "check the mask and the excluded channels".to_owned(),
         });
     }
-    let sampled = rows.meta().rows > params.sample_rows.max(1) && fixed.amount.is_empty();
+    let sampled = rows.meta().rows > params.sample_rows.max(1) && fixed.parts == 0;
     let limit = if sampled { params.sample_rows.max(1) } else { usize::MAX };
     let csr = sample(passes, rows, limit)?;
     let pooled = start::Pooled::new(&csr, components);
@@ -628,19 +628,18 @@ pub fn deviance(
 ) -> Result<Vec<f64>, StepError> {
     check_components(components)?;
     let table = Table::new(spectra, components, rows.meta().channels);
-    let fixed_sum: f64 = fixed.spectrum.iter().sum();
     let mut out = vec![0.0; rows.meta().rows];
     passes.map_rows(rows, 1, &mut out, |(): &mut (), cell, out| {
         let w = &abundances[cell.first_row * components..];
         for (r, out) in out.iter_mut().enumerate() {
             let w = &w[r * components..(r + 1) * components];
             let fitted: f64 = w.iter().zip(&table.norm).map(|(w, n)| w * n).sum();
-            *out = 2.0 * (fitted + fixed.of(cell.first_row + r) * fixed_sum);
+            *out = 2.0 * (fitted + fixed.total(cell.first_row + r));
         }
         cell.for_each_nonzero(|r, c, x| {
             let h = &table.values[c * table.width..];
             let w = &w[r * components..(r + 1) * components];
-            let extra = fixed.spectrum.get(c).map_or(0.0, |g| g * fixed.of(cell.first_row + r));
+            let extra = fixed.at(fixed.of(cell.first_row + r), c);
             let m: f64 = w.iter().zip(h).map(|(w, h)| w * h).sum::<f64>() + extra;
             out[r] += 2.0 * (x * (x / m.max(1e-100)).ln() - x);
         });

@@ -1,7 +1,7 @@
 //! The rare-phase guard: what a factorisation leaves unexplained, and who says so.
 //!
 //! Compression erases a phase of two pixels at any dose: the residual must be tested. The null is
-//! the Poisson (KL) fit of each pixel by end-members (plus a known part, such as pile-up). Counts
+//! the Poisson (KL) fit of each pixel by end-members plus the pile-up that follows from it. Counts
 //! in the windows of all line families are summed over neighbourhoods of 1 x 1 to 5 x 5 pixels
 //! and compared with the null by Poisson tails, without a threshold to set:
 //!
@@ -22,6 +22,7 @@
 
 mod bootstrap;
 mod flags;
+mod pile_up;
 mod reconstruct;
 mod scan;
 mod step;
@@ -30,6 +31,7 @@ mod tail;
 mod windows;
 
 pub use flags::Flag;
+pub use pile_up::PileUp;
 pub use reconstruct::{Reconstruction, reconstruction};
 pub use step::{RareStep, scan_families};
 pub use windows::ScanFamily;
@@ -41,6 +43,7 @@ use kalpha_core::{
     ArtefactType, Code, DType, Diagnostic, ExcludeChannels, Passes, Rows, StepError,
 };
 use kalpha_num::rng::Stream;
+use pile_up::Known;
 use scan::{ScanMap, Sweep, sweep};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,6 +129,8 @@ pub struct Flags {
     pub few_pixels: Vec<FewPixels>,
     /// Mean Poisson deviance per pixel under the null.
     pub mean_deviance: f64,
+    /// Pile-up counts in the null, all pixels together; 0 where none is seen.
+    pub pile_up_counts: f64,
 }
 
 impl ArtefactType for Flags {
@@ -196,7 +201,7 @@ fn few_pixels(abundances: &[f64], components: usize, width: usize) -> (Vec<FewPi
 /// Tests every place of a map against the fit by `spectra`.
 ///
 /// `rows`: raw counts (strobe peak and masked pixels emptied) on the grid `[lines, columns]`;
-/// `spectra`: components x channels, each summing to 1; `fixed`: a known part of the mean.
+/// `spectra`: components x channels, each summing to 1; `pile_up`: that of the sum spectrum.
 ///
 /// # Errors
 /// When the grid does not fill the rows, a profile has another number of channels, no family is
@@ -208,33 +213,40 @@ pub fn guard(
     spectra: &[f64],
     components: usize,
     families: &[ScanFamily],
-    fixed: Fixed<'_>,
+    pile_up: Option<PileUp<'_>>,
     params: &Params,
 ) -> Result<Guarded, StepError> {
     check(rows, grid, families, params)?;
     let channels = rows.meta().channels;
     let [height, width] = grid;
-    let mut abundances = nmf_kl::refit(passes, rows, spectra, components, fixed)?;
+    let none = Fixed::default();
+    let mut abundances = nmf_kl::refit(passes, rows, spectra, components, none)?;
     let (few, carriers) = few_pixels(&abundances, components, width);
     let mut spectra = spectra.to_vec();
+    let mut others = Rows::clone(rows);
     if !few.is_empty() {
         let mut masked = vec![false; rows.meta().rows];
         carriers.iter().for_each(|&row| masked[row] = true);
-        let others: Rows =
-            Arc::new(ExcludeChannels::new(Rows::clone(rows), 0..0, Some(masked.into())));
+        others = Arc::new(ExcludeChannels::new(others, 0..0, Some(masked.into())));
         let (most, tolerance) = (FORGET_PASSES, FORGET_TOLERANCE);
-        spectra = nmf_kl::improve(passes, &others, &spectra, components, fixed, most, tolerance)?;
-        abundances = nmf_kl::refit(passes, rows, &spectra, components, fixed)?;
+        spectra = nmf_kl::improve(passes, &others, &spectra, components, none, most, tolerance)?;
+        abundances = nmf_kl::refit(passes, rows, &spectra, components, none)?;
     }
+    let mut known = Known::default();
+    if let Some(pile_up) = pile_up.filter(PileUp::is_seen) {
+        (spectra, abundances, known) =
+            pile_up::separate(passes, (rows, &others), &pile_up, spectra, components, abundances)?;
+    }
+    let fixed = known.fixed();
     let mut totals = vec![0.0; components];
     for w in abundances.chunks_exact(components) {
         totals.iter_mut().zip(w).for_each(|(t, w)| *t += w);
     }
-    let null = Null { spectra: &spectra, components, totals: &totals, fixed };
+    let fixed_sigma = known.relative_sigma;
+    let null = Null { spectra: &spectra, components, totals: &totals, fixed, fixed_sigma };
     let windows = Windows::new(families, channels);
     let shares = windows.shares(&spectra, components);
-    let fixed_shares =
-        if fixed.spectrum.is_empty() { vec![] } else { windows.shares(fixed.spectrum, 1) };
+    let known_counts = pile_up::in_windows(fixed, &windows, rows.meta().rows);
     let counts = windows.counts(passes, rows)?;
     let sizes: Vec<usize> = (1..=params.largest.min(height).min(width)).collect();
     let map = ScanMap {
@@ -245,7 +257,7 @@ pub fn guard(
         abundances: &abundances,
         components,
         shares: &shares,
-        fixed: (fixed.amount, &fixed_shares),
+        known: &known_counts,
     };
     let found = sweep(passes, map, &sizes, families.len())?;
     let tests = found.tests;
@@ -267,6 +279,7 @@ pub fn guard(
         bootstrap: own.report,
         few_pixels: few,
         mean_deviance: deviance.iter().sum::<f64>() / used.max(1) as f64,
+        pile_up_counts: known.total(),
     };
     Ok(Guarded { flags, deviance })
 }
@@ -364,9 +377,7 @@ fn own_maps(
         meta.rows = span.len();
         meta.dtype = DType::Csr;
         let drawn: Rows = Arc::new((meta, csr));
-        let amount =
-            if null.fixed.amount.is_empty() { &[][..] } else { &null.fixed.amount[span.clone()] };
-        let fixed = Fixed { amount, spectrum: null.fixed.spectrum };
+        let fixed = null.fixed.of_rows(span.clone());
         let abundances = nmf_kl::refit(passes, &drawn, null.spectra, null.components, fixed)?;
         let truth = &map.abundances[span.start * map.components..span.end * map.components];
         for (i, (&fit, &truth)) in abundances.iter().zip(truth).enumerate() {
@@ -380,7 +391,10 @@ fn own_maps(
             height: lines.len(),
             counts: &counts,
             abundances: &abundances,
-            fixed: (amount, map.fixed.1),
+            known: match map.known {
+                [] => map.known,
+                known => &known[span.start * map.lanes..span.end * map.lanes],
+            },
             ..map
         };
         let own_null = Null { fixed, ..null };
@@ -459,7 +473,7 @@ pub fn diagnostics(flags: &Flags) -> Vec<Diagnostic> {
                      p-values are corrected for it"
                 ),
             )
-            .hint("more end-members, or a pile-up component, may explain it"),
+            .hint("more end-members may explain it"),
         );
     }
     if flags.bootstrap.maps_with_flags > 0 {

@@ -89,19 +89,44 @@ impl Table {
     }
 }
 
-/// A known part of the model: `amount[row] * spectrum[channel]`, not fitted.
+/// A known part of the model that is not fitted, such as pile-up:
+/// `sum_q amounts[row, q] spectra[channel, q]`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fixed<'a> {
-    /// One value per row; empty for none.
-    pub amount: &'a [f64],
-    /// One value per channel; empty for none.
-    pub spectrum: &'a [f64],
+    /// Number of spectra; 0 for none.
+    pub parts: usize,
+    /// rows x parts.
+    pub amounts: &'a [f64],
+    /// channels x parts.
+    pub spectra: &'a [f64],
+    /// Sum over channels of each spectrum.
+    pub sums: &'a [f64],
 }
 
-impl Fixed<'_> {
+impl<'a> Fixed<'a> {
+    /// Amounts of a row; empty where nothing is known.
     #[inline(always)]
-    pub(crate) fn of(&self, row: usize) -> f64 {
-        if self.amount.is_empty() { 0.0 } else { self.amount[row] }
+    pub fn of(&self, row: usize) -> &'a [f64] {
+        &self.amounts[row * self.parts..(row + 1) * self.parts]
+    }
+
+    /// The known part in `channel` for these amounts.
+    #[inline(always)]
+    pub fn at(&self, amounts: &[f64], channel: usize) -> f64 {
+        let spectra = &self.spectra[channel * self.parts..(channel + 1) * self.parts];
+        amounts.iter().zip(spectra).map(|(a, g)| a * g).sum()
+    }
+
+    /// The known part of a row over all channels.
+    #[inline(always)]
+    pub fn total(&self, row: usize) -> f64 {
+        self.of(row).iter().zip(self.sums).map(|(a, s)| a * s).sum()
+    }
+
+    /// The same for some of the rows.
+    pub fn of_rows(&self, rows: std::ops::Range<usize>) -> Self {
+        let amounts = &self.amounts[rows.start * self.parts..rows.end * self.parts];
+        Self { amounts, ..*self }
     }
 }
 
@@ -213,19 +238,19 @@ fn plain<V: Count, const W: usize>(
     let mut norm = [1.0; W];
     norm.copy_from_slice(&table.norm);
     let mut gains = Gains::default();
+    let mut extra = Vec::new();
     for (r, w) in w.iter_mut().enumerate() {
         let entries = csr.entries(r);
-        let row = Row {
-            channels: &csr.indices[entries.clone()],
-            counts: &values[entries],
-            h,
-            norm,
-            fixed: fixed.spectrum,
-            amount: fixed.of(first + r),
-        };
+        let channels = &csr.indices[entries.clone()];
+        if fixed.parts > 0 {
+            let amounts = fixed.of(first + r);
+            extra.clear();
+            extra.extend(channels.iter().map(|&c| fixed.at(amounts, usize::from(c))));
+            gains.total += fixed.total(first + r);
+        }
+        let row = Row { channels, counts: &values[entries], h, norm, extra: &extra };
         if row.channels.is_empty() {
             *w = [0.0; W];
-            gains.total += row.amount;
             continue;
         }
         match work {
@@ -237,7 +262,7 @@ fn plain<V: Count, const W: usize>(
             }
             Work::Refit { cycles, tolerance } => gains.log += row.refit(w, cycles, tolerance),
         }
-        gains.total += row.amount + (0..W).map(|j| w[j] * norm[j]).sum::<f64>();
+        gains.total += (0..W).map(|j| w[j] * norm[j]).sum::<f64>();
     }
     gains
 }
@@ -294,20 +319,20 @@ struct Row<'a, V, const W: usize> {
     counts: &'a [V],
     h: &'a [[f64; W]],
     norm: [f64; W],
-    fixed: &'a [f64],
-    amount: f64,
+    /// The known part of the model at each entry; empty for none.
+    extra: &'a [f64],
 }
 
 impl<V: Count, const W: usize> Row<'_, V, W> {
-    /// The model in channel `c`.
+    /// The model in channel `c`, which is entry `i`.
     #[inline(always)]
-    fn model(&self, c: usize, w: &[f64; W]) -> f64 {
+    fn model(&self, i: usize, c: usize, w: &[f64; W]) -> f64 {
         let h = &self.h[c];
         let mut p = [0.0; W];
         for j in 0..W {
             p[j] = w[j] * h[j];
         }
-        let extra = if self.fixed.is_empty() { 0.0 } else { self.amount * self.fixed[c] };
+        let extra = if self.extra.is_empty() { 0.0 } else { self.extra[i] };
         (sum(p) + extra).max(FLOOR)
     }
 
@@ -316,9 +341,9 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
     fn step(&self, w: &mut [f64; W]) -> f64 {
         let mut num = [0.0; W];
         let mut log = LogSum { log: 0.0, product: 1.0 };
-        for (c, x) in self.channels.iter().zip(self.counts) {
+        for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
             let (c, x) = (usize::from(*c), f64::from(x.get()));
-            let m = self.model(c, w);
+            let m = self.model(i, c, w);
             let q = x / m;
             for j in 0..W {
                 num[j] += q * self.h[c][j];
@@ -339,9 +364,9 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
     #[inline(always)]
     fn accumulate(&self, w: &[f64; W], numerators: &mut [[f64; W]]) -> f64 {
         let mut log = LogSum { log: 0.0, product: 1.0 };
-        for (c, x) in self.channels.iter().zip(self.counts) {
+        for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
             let (c, x) = (usize::from(*c), f64::from(x.get()));
-            let m = self.model(c, w);
+            let m = self.model(i, c, w);
             let q = x / m;
             for j in 0..W {
                 numerators[c][j] += q * w[j];
@@ -383,8 +408,8 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
             start = *w;
         }
         let mut log = LogSum { log: 0.0, product: 1.0 };
-        for (c, x) in self.channels.iter().zip(self.counts) {
-            log.add(f64::from(x.get()), self.model(usize::from(*c), w));
+        for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
+            log.add(f64::from(x.get()), self.model(i, usize::from(*c), w));
         }
         log.total()
     }

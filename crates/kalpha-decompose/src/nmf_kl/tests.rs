@@ -163,7 +163,7 @@ fn the_schedule_and_the_storage_do_not_matter() {
 fn a_known_part_is_not_explained_twice() {
     let (rows, truth, w) = planted(500, 200.0, 9);
     let amount: Vec<f64> = w.chunks_exact(3).map(|w| w[2]).collect();
-    let fixed = Fixed { amount: &amount, spectrum: &truth[240..360] };
+    let fixed = Fixed { parts: 1, amounts: &amount, spectra: &truth[240..360], sums: &[1.0] };
     let fit = refit(&serial(0), &rows, &truth[..240], 2, fixed).unwrap();
     let (mut got, mut expected) = (0.0, 0.0);
     for (a, b) in fit.chunks_exact(2).zip(w.chunks_exact(3)) {

@@ -47,7 +47,7 @@ impl Alias {
 /// Draws spectra from a null model.
 pub(crate) struct Draw {
     tables: Vec<Alias>,
-    fixed: Option<Alias>,
+    fixed: Vec<Alias>,
     channels: usize,
     components: usize,
 }
@@ -55,7 +55,11 @@ pub(crate) struct Draw {
 impl Draw {
     pub fn new(null: &Null<'_>) -> Self {
         let channels = null.spectra.len() / null.components.max(1);
-        let fixed = (!null.fixed.spectrum.is_empty()).then(|| Alias::new(null.fixed.spectrum));
+        let parts = null.fixed.parts;
+        let part = |q: usize| -> Vec<f64> {
+            null.fixed.spectra.iter().skip(q).step_by(parts).copied().collect()
+        };
+        let fixed = (0..parts).map(|q| Alias::new(&part(q))).collect();
         let tables = null.spectra.chunks_exact(channels.max(1)).map(Alias::new).collect();
         Self { tables, fixed, channels, components: null.components }
     }
@@ -75,7 +79,8 @@ impl Draw {
             let mut draws = stream.row(p);
             let w = &abundances[p * self.components..(p + 1) * self.components];
             let parts = w.iter().copied().zip(&self.tables);
-            for (mean, table) in parts.chain(self.fixed.iter().map(|t| (null.fixed.of(p), t))) {
+            let known = null.fixed.of(p).iter().zip(null.fixed.sums).map(|(a, s)| a * s);
+            for (mean, table) in parts.chain(known.zip(&self.fixed)) {
                 for _ in 0..draws.poisson(mean) {
                     drawn.push(table.pick(draws.uniform()));
                 }
@@ -98,7 +103,13 @@ mod tests {
     #[test]
     fn draws_have_the_mean_and_variance_of_the_null() {
         let spectra = [0.5, 0.0, 0.25, 0.25, 0.0, 1.0, 0.0, 0.0];
-        let null = Null { spectra: &spectra, components: 2, totals: &[], fixed: Fixed::default() };
+        let null = Null {
+            spectra: &spectra,
+            components: 2,
+            totals: &[],
+            fixed: Fixed::default(),
+            fixed_sigma: 0.0,
+        };
         let n = 20_000;
         let w: Vec<f64> = (0..n).flat_map(|_| [3.0, 2.0]).collect();
         let stream = Stream::new(1, "test", 0);

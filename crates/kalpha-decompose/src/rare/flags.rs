@@ -149,7 +149,9 @@ pub(crate) fn select(
                 rest.iter().map(|&p| u64::from(map.counts[p * map.lanes + c.family])).sum();
             let mean = |p: usize| -> f64 {
                 let w = &map.abundances[p * map.components..(p + 1) * map.components];
-                w.iter().enumerate().map(|(j, w)| w * map.shares[j * map.lanes + c.family]).sum()
+                let mixed = w.iter().enumerate();
+                mixed.map(|(j, w)| w * map.shares[j * map.lanes + c.family]).sum::<f64>()
+                    + map.known_at(p, c.family)
             };
             let whole: f64 = pixels(c, map.width).map(mean).sum();
             let part: f64 = rest.iter().map(|&p| mean(p)).sum();
@@ -238,8 +240,10 @@ fn name<'a>(
             let h = &null.spectra[j * channels..(j + 1) * channels];
             mean.iter_mut().zip(h).for_each(|(m, h)| *m += w * h);
         }
-        let g = null.fixed.spectrum.iter().map(|g| g * null.fixed.of(p));
-        mean.iter_mut().zip(g).for_each(|(m, g)| *m += g);
+        if null.fixed.parts > 0 {
+            let amounts = null.fixed.of(p);
+            mean.iter_mut().enumerate().for_each(|(c, m)| *m += null.fixed.at(amounts, c));
+        }
     }
     let lines = (c.y..c.y + c.size).map(|y| y * map.width + c.x..y * map.width + c.x + c.size);
     let counts: Vec<(u16, u32)> = spectrum.gather(rows, lines)?.collect();

@@ -27,8 +27,15 @@ pub(crate) struct ScanMap<'a> {
     pub components: usize,
     /// components x lanes
     pub shares: &'a [f64],
-    /// Added to the mean of each lane, per pixel amount; empty for none.
-    pub fixed: (&'a [f64], &'a [f64]),
+    /// Known part of the mean of each window, pixels x lanes; empty for none.
+    pub known: &'a [f32],
+}
+
+impl ScanMap<'_> {
+    /// Known part of the mean of a window in a pixel.
+    pub fn known_at(&self, pixel: usize, family: usize) -> f64 {
+        self.known.get(pixel * self.lanes + family).map_or(0.0, |&m| f64::from(m))
+    }
 }
 
 /// A neighbourhood that holds more than expected.
@@ -158,41 +165,52 @@ impl Band<'_> {
         let Self { map, size, .. } = *self;
         let (lanes, k) = (map.lanes, map.components);
         let shares: Vec<f32> = map.shares.iter().map(|&s| s as f32).collect();
-        let fixed: Vec<f32> = map.fixed.1.iter().map(|&s| s as f32).collect();
-        let amount = |p: usize| map.fixed.0.get(p).map_or(0.0, |&a| a as f32);
         // Sums over the lines of the neighbourhood, column by column.
         let mut counts = vec![0.0f32; map.width * lanes];
-        let mut weights = vec![0.0f32; map.width * (k + 1)];
-        let line = |y: usize, sign: f32, counts: &mut [f32], weights: &mut [f32]| {
-            let span = y * map.width..(y + 1) * map.width;
-            let source = &map.counts[span.start * lanes..span.end * lanes];
-            counts.iter_mut().zip(source).for_each(|(c, &n)| *c += sign * f32::from(n));
-            for (x, p) in span.enumerate() {
-                let w = &map.abundances[p * k..(p + 1) * k];
-                let sums = &mut weights[x * (k + 1)..(x + 1) * (k + 1)];
-                sums.iter_mut().zip(w).for_each(|(s, &w)| *s += sign * w as f32);
-                sums[k] += sign * amount(p);
-            }
-        };
+        let mut weights = vec![0.0f32; map.width * k];
+        let mut known = vec![0.0f32; if map.known.is_empty() { 0 } else { map.width * lanes }];
+        let line =
+            |y: usize, sign: f32, counts: &mut [f32], weights: &mut [f32], known: &mut [f32]| {
+                let span = y * map.width..(y + 1) * map.width;
+                let source = &map.counts[span.start * lanes..span.end * lanes];
+                counts.iter_mut().zip(source).for_each(|(c, &n)| *c += sign * f32::from(n));
+                for (x, p) in span.enumerate() {
+                    let w = &map.abundances[p * k..(p + 1) * k];
+                    let sums = &mut weights[x * k..(x + 1) * k];
+                    sums.iter_mut().zip(w).for_each(|(s, &w)| *s += sign * w as f32);
+                }
+                if !known.is_empty() {
+                    let source = &map.known[y * map.width * lanes..(y + 1) * map.width * lanes];
+                    known.iter_mut().zip(source).for_each(|(s, &m)| *s += sign * m);
+                }
+            };
         let mut patch = vec![0.0f32; lanes];
-        let mut mix = vec![0.0f32; k + 1];
+        let mut mix = vec![0.0f32; k];
+        let mut patch_known = vec![0.0f32; if known.is_empty() { 0 } else { lanes }];
         let mut mean = vec![0.0f32; lanes];
         let mut hits = vec![0.0f32; lanes];
         let mut sums = vec![[0.0f32; 4]; lanes];
         for y in self.first..self.end {
             if y == self.first {
-                (0..size).for_each(|i| line(y + i, 1.0, &mut counts, &mut weights));
+                for i in 0..size {
+                    line(y + i, 1.0, &mut counts, &mut weights, &mut known);
+                }
             } else {
-                line(y - 1, -1.0, &mut counts, &mut weights);
-                line(y + size - 1, 1.0, &mut counts, &mut weights);
+                line(y - 1, -1.0, &mut counts, &mut weights, &mut known);
+                line(y + size - 1, 1.0, &mut counts, &mut weights, &mut known);
             }
             patch.fill(0.0);
             mix.fill(0.0);
+            patch_known.fill(0.0);
             for x in 0..map.width {
                 let add = &counts[x * lanes..(x + 1) * lanes];
                 patch.iter_mut().zip(add).for_each(|(p, a)| *p += a);
-                let add = &weights[x * (k + 1)..(x + 1) * (k + 1)];
+                let add = &weights[x * k..(x + 1) * k];
                 mix.iter_mut().zip(add).for_each(|(m, a)| *m += a);
+                if !known.is_empty() {
+                    let add = &known[x * lanes..(x + 1) * lanes];
+                    patch_known.iter_mut().zip(add).for_each(|(m, a)| *m += a);
+                }
                 if x + 1 < size {
                     continue;
                 }
@@ -202,9 +220,7 @@ impl Band<'_> {
                     let w = mix[j].max(0.0);
                     mean.iter_mut().zip(row).for_each(|(m, s)| *m += w * s);
                 }
-                if !fixed.is_empty() {
-                    mean.iter_mut().zip(&fixed).for_each(|(m, s)| *m += mix[k] * s);
-                }
+                mean.iter_mut().zip(&patch_known).for_each(|(m, known)| *m += known.max(0.0));
                 let mut any = 0.0;
                 for f in 0..lanes {
                     let excess = patch[f] - mean[f];
@@ -238,8 +254,12 @@ impl Band<'_> {
                 out.tests += self.families as u64;
                 let add = &counts[left * lanes..(left + 1) * lanes];
                 patch.iter_mut().zip(add).for_each(|(p, a)| *p -= a);
-                let add = &weights[left * (k + 1)..(left + 1) * (k + 1)];
+                let add = &weights[left * k..(left + 1) * k];
                 mix.iter_mut().zip(add).for_each(|(m, a)| *m -= a);
+                if !known.is_empty() {
+                    let add = &known[left * lanes..(left + 1) * lanes];
+                    patch_known.iter_mut().zip(add).for_each(|(m, a)| *m -= a);
+                }
             }
             // One line at a time in single precision, lines in double.
             for (f, sum) in sums.iter_mut().enumerate() {

@@ -1,13 +1,15 @@
 //! The registered step `rare`.
 
+use super::PileUp;
 use super::{Flags, Params, ScanFamily, diagnostics, guard};
-use crate::nmf_kl::{EndMembers, Fixed};
+use crate::nmf_kl::EndMembers;
 use kalpha_core::{
     ArtefactType, Axis, Buffer, DType, DenseRows, DenseValues, InputMeta, NoiseModel, Outputs,
     Plan, Port, RowsMeta, Step, StepError,
 };
 use kalpha_physics::detector::Detector;
 use kalpha_physics::lines::excitable_families;
+use kalpha_physics::pileup::SumPileUp;
 use kalpha_physics::profile::{PeakShape, family_profile};
 use kalpha_process::calibrate::energy::EnergyScale;
 use std::sync::Arc;
@@ -55,13 +57,14 @@ fn grid_of(meta: &RowsMeta) -> [usize; 2] {
 impl Step for RareStep {
     type Params = Params;
     const ID: &'static str = "rare";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const ABOUT: &'static str = "Rare-phase guard: what the end-members leave unexplained";
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "raw counts"),
         Port::whole("end_members", EndMembers::KIND, "the fit that is the null"),
         Port::whole("energy_scale", EnergyScale::KIND, "calibrated energies, elements found")
             .optional(),
+        Port::whole("pile_up", SumPileUp::KIND, "pile-up of the sum spectrum").optional(),
     ];
     const OUTPUTS: &'static [Port] = &[
         Port::whole("flags", Flags::KIND, "flagged places, inflation, calibration"),
@@ -84,15 +87,19 @@ impl Step for RareStep {
         let plan = Plan::new(move |inputs, passes| {
             let rows = inputs.rows("spectra")?;
             let model: &EndMembers = inputs.whole("end_members")?;
-            let families = match inputs.optional::<EnergyScale>("energy_scale")? {
+            let scale = inputs.optional::<EnergyScale>("energy_scale")?;
+            let families = match scale {
                 Some(scale) => {
                     scan_families(&scale.energies, beam, scale.resolution_mn_ka_ev, &scale.elements)
                 }
                 None => scan_families(&energies, beam, resolution, &[]),
             }?;
-            let none = Fixed::default();
+            let energies = scale.map_or(&energies, |scale| &scale.energies);
+            let pile_up =
+                inputs.optional::<SumPileUp>("pile_up")?.map(|of_sum| PileUp { energies, of_sum });
             let (spectra, k) = (&model.spectra, model.components);
-            let found = guard(passes, rows, grid_of(&meta), spectra, k, &families, none, &params)?;
+            let grid = grid_of(&meta);
+            let found = guard(passes, rows, grid, spectra, k, &families, pile_up, &params)?;
             let values = DenseValues::F64(Buffer::from(found.deviance));
             let mut outputs =
                 Outputs::new().rows("deviance", Arc::new(DenseRows::new(out, values)?));

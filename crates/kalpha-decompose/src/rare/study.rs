@@ -319,7 +319,13 @@ fn one(
         w.push(if planted.contains(&p) { amount } else { 0.0 });
     }
     let none = Fixed::default();
-    let truth = Null { spectra: &world.spectra, components: PHASES + 1, totals: &[], fixed: none };
+    let truth = Null {
+        spectra: &world.spectra,
+        components: PHASES + 1,
+        totals: &[],
+        fixed: none,
+        fixed_sigma: 0.0,
+    };
     let stream = Stream::new(seed, "rare.study.counts", draw as u32);
     let csr = Draw::new(&truth).counts(&truth, &w, 0..SIDE * SIDE, &stream)?;
     let meta = RowsMeta {
@@ -345,7 +351,7 @@ fn one(
         abundances: &world.abundances,
         components: PHASES,
         shares: &shares,
-        fixed: (&[], &[]),
+        known: &[],
     };
     let found = sweep(passes, map, sizes, world.families.len())?;
     let bound = (params.level / found.tests as f64).ln();
@@ -368,7 +374,7 @@ fn one(
     let factors = nmf_kl(passes, &rows, PHASES, &nmf, none)?;
     let spectra = &factors.end_members.spectra;
     let guarded =
-        guard(passes, &rows, [SIDE, SIDE], spectra, PHASES, &world.families, none, params)?;
+        guard(passes, &rows, [SIDE, SIDE], spectra, PHASES, &world.families, None, params)?;
     let name = &world.families[world.planted].family;
     for &p in &planted {
         let mut here = guarded.flags.flags.iter().filter(|f| f.rows(SIDE).any(|r| r == p));

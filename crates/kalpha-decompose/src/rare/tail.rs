@@ -28,6 +28,8 @@ pub(crate) struct Null<'a> {
     /// Counts of each end-member over the map.
     pub totals: &'a [f64],
     pub fixed: Fixed<'a>,
+    /// Standard deviation of the known part over itself, the same everywhere.
+    pub fixed_sigma: f64,
 }
 
 /// What a neighbourhood should hold, from everything but itself.
@@ -131,31 +133,32 @@ fn refine_family(
     let family = candidates[0].family;
     let k = null.components;
     let share: Vec<f64> = (0..k).map(|j| map.shares[j * map.lanes + family]).collect();
-    let fixed_share = map.fixed.1.get(family).copied().unwrap_or(0.0);
     let window = &windows.channels[family];
     let norm: Vec<f64> = (0..k).map(|j| (table.norm[j] - share[j]).max(1e-9)).collect();
     let mut spectrum = PatchSpectrum::new(rows.meta().channels);
     let mut outside = Outside::new(k);
+    let mut amounts = vec![0.0; null.fixed.parts];
     let mut out = Vec::with_capacity(candidates.len());
     for candidate in candidates {
         let lines = (candidate.y..candidate.y + candidate.size).map(|y| {
             let first = y * map.width + candidate.x;
             first..first + candidate.size
         });
-        let (mut own, mut amount) = (vec![0.0; k], 0.0);
+        let (mut own, mut known) = (vec![0.0; k], 0.0);
+        amounts.fill(0.0);
         for p in lines.clone().flatten() {
             let from = &map.abundances[p * k..(p + 1) * k];
             own.iter_mut().zip(from).for_each(|(w, a)| *w += a);
-            amount += null.fixed.of(p);
+            amounts.iter_mut().zip(null.fixed.of(p)).for_each(|(s, a)| *s += a);
+            known += map.known_at(p, family);
         }
         outside.clear();
         for (c, x) in spectrum.gather(rows, lines)? {
             if window.binary_search(&c).is_err() {
-                let extra = null.fixed.spectrum.get(usize::from(c)).map_or(0.0, |g| g * amount);
-                outside.push(table.of(usize::from(c)), f64::from(x), extra);
+                let c = usize::from(c);
+                outside.push(table.of(c), f64::from(x), null.fixed.at(&amounts, c));
             }
         }
-        let known = amount * fixed_share;
         let prior = match candidate.size {
             0..=RING_LARGEST => ring(map, noise, candidate.y, candidate.x, candidate.size),
             _ => None,
@@ -172,6 +175,7 @@ fn refine_family(
         let in_sample = dot(&own, &share) + known;
         let excess = candidate.counts as f64 / in_sample.max(1e-12);
         let mut expected = known;
+        variance += (null.fixed_sigma * known).powi(2);
         for j in 0..k {
             let total = null.totals[j];
             let rest = (total - own[j]).max(1e-9);

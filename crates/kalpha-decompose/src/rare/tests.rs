@@ -62,10 +62,9 @@ fn a_pure_pixel_cannot_explain_itself() {
     let own = (0..3).map(|k| factors.end_members.spectrum(k)[45]).fold(0.0, f64::max);
     assert!(own > 0.1, "the pixel made no end-member: {own}");
     let spectra = &factors.end_members.spectra;
-    let none = Fixed::default();
     let grid = [side, side];
     let found =
-        guard(&passes, &rows, grid, spectra, 3, &families, none, &Params::default()).unwrap();
+        guard(&passes, &rows, grid, spectra, 3, &families, None, &Params::default()).unwrap();
     assert_eq!(found.flags.few_pixels.len(), 1, "{:?}", found.flags.few_pixels);
     assert_eq!(found.flags.few_pixels[0].pixel, [10, 20]);
     let flag = &found.flags.flags[0];
@@ -81,6 +80,95 @@ fn a_pure_pixel_cannot_explain_itself() {
     assert_ne!(read[..d], raw[..d]);
 }
 
+/// Two phases with a line each and a broad boundary: where they mix, pairs of both lines pile up
+/// at an energy that neither phase shows. A host brightens towards the top.
+#[test]
+fn pile_up_of_two_phases_is_no_discovery_and_hides_none() {
+    use crate::nmf_kl::tests::as_rows;
+    use kalpha_core::CsrBuilder;
+    use kalpha_physics::pileup::{Content, SumPileUp, pileup_spectrum};
+    use kalpha_physics::profile::PeakShape;
+    let (side, d) = (48, 110);
+    let energies: Vec<f64> = (0..d).map(|c| 0.11 + 0.04 * c as f64).collect();
+    let shape = PeakShape::gaussian(130.0);
+    let peak = |at: f64, area: f64| {
+        let mut out = vec![0.0; d];
+        shape.add(&energies, at, area, &mut out);
+        out
+    };
+    let continuum = |counts: f64| vec![counts / d as f64; d];
+    // Scale per pair; a planted pixel of its own line where A + B pile up.
+    let (scale, lines, planted) = (4e-5, [1.0, 1.74], (30 * side + 24, 2.74));
+    let stream = Stream::new(7, "test.pile_up", 0);
+    let mut sum_pile_up = vec![0.0; d];
+    let mut csr = CsrBuilder::new(d).unwrap();
+    for p in 0..side * side {
+        let (y, x) = (p / side, p % side);
+        let b = ((x as f64 - 14.0) / 20.0).clamp(0.0, 1.0);
+        let dose = 450.0 * (1.6 - 0.8 * y as f64 / side as f64);
+        let content = Content {
+            lines: vec![(lines[0], 0.8 * dose * (1.0 - b)), (lines[1], 0.8 * dose * b)],
+            continuum: continuum(0.2 * dose),
+        };
+        let mut mean = continuum(0.2 * dose);
+        for &(at, area) in &content.lines {
+            mean.iter_mut().zip(peak(at, area)).for_each(|(m, v)| *m += v);
+        }
+        let pile_up = pileup_spectrum(&energies, &content, &shape);
+        for c in 0..d {
+            mean[c] += scale * pile_up[c];
+            sum_pile_up[c] += scale * pile_up[c];
+        }
+        if p == planted.0 {
+            mean.iter_mut().zip(peak(planted.1, 45.0)).for_each(|(m, v)| *m += v);
+        }
+        for (c, m) in mean.iter().enumerate() {
+            csr.push(c as u16, stream.at(p, c).poisson(*m) as u32);
+        }
+        csr.end_row();
+    }
+    let rows = as_rows(csr.finish(), &[side, side]);
+    let families: Vec<ScanFamily> = [1.0, 1.74, 2.0, 2.74, 3.48]
+        .iter()
+        .map(|&at| ScanFamily {
+            symbol: format!("at{at}"),
+            family: format!("at{at}_K"),
+            profile: peak(at, 1.0),
+            known: at < 1.8,
+        })
+        .collect();
+    let passes = Serial::default();
+    let params = crate::nmf_kl::Params { starts: 2, ..Default::default() };
+    let none = Fixed::default();
+    let factors = crate::nmf_kl::nmf_kl(&passes, &rows, 2, &params, none).unwrap();
+    let found = |of_sum: &SumPileUp| {
+        let pile_up = Some(PileUp { energies: &energies, of_sum });
+        let spectra = &factors.end_members.spectra;
+        let params = Params { bootstrap_rows: side * side, bootstrap_maps: 1, ..Params::default() };
+        guard(&passes, &rows, [side; 2], spectra, 2, &families, pile_up, &params).unwrap().flags
+    };
+    let of_sum = SumPileUp {
+        first_channel: 0,
+        counts: sum_pile_up.clone(),
+        relative_sigma: 0.03,
+        noise_squared: shape.resolution.noise_squared,
+    };
+    let away = |f: &&Flag| f.rows(side).all(|row| row != planted.0);
+    let without = found(&SumPileUp { counts: vec![], ..of_sum.clone() });
+    assert!(without.flags.iter().filter(away).count() > 0, "pile-up must matter here");
+    assert_eq!(without.pile_up_counts, 0.0);
+    let with = found(&of_sum);
+    assert_eq!(with.flags.iter().filter(away).count(), 0, "{:?}", with.flags);
+    let planted_flags: Vec<&Flag> = with.flags.iter().filter(|f| !away(f)).collect();
+    assert_eq!(planted_flags[0].element, "at2.74", "{planted_flags:?}");
+    let all: f64 = sum_pile_up.iter().sum();
+    assert!((with.pile_up_counts / all - 1.0).abs() < 0.02, "{} {all}", with.pile_up_counts);
+    assert!(with.mean_deviance < without.mean_deviance);
+    // A scale that is not sure is no scale.
+    let unsure = found(&SumPileUp { relative_sigma: 0.5, ..of_sum });
+    assert_eq!(unsure.pile_up_counts, 0.0);
+}
+
 #[test]
 fn wrong_input_is_an_error() {
     let mut csr = kalpha_core::CsrBuilder::new(4).unwrap();
@@ -94,8 +182,7 @@ fn wrong_input_is_an_error() {
         known: false,
     };
     let run = |grid, families: &[ScanFamily]| {
-        let none = Fixed::default();
-        guard(&Serial::default(), &rows, grid, &[0.25; 4], 1, families, none, &Params::default())
+        guard(&Serial::default(), &rows, grid, &[0.25; 4], 1, families, None, &Params::default())
     };
     assert!(run([2, 2], &[family(4)]).is_err());
     assert!(run([1, 1], &[]).is_err());

@@ -6,11 +6,12 @@ use kalpha_core::{
     ArtefactType, Axis, Code, DType, Diagnostic, InputMeta, Inputs, Mapped, NoiseModel, Outputs,
     Passes, Plan, Port, Rows, RowsMeta, Step, StepError,
 };
+use kalpha_physics::pileup::SumPileUp;
 use kalpha_process::totals::Totals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MapEstimator, MapVariance, SumFit, fit_all_backgrounds};
+use super::{FitOptions, MapEstimator, MapVariance, SumFit, fit_all_backgrounds};
 use crate::eds::identify::Identification;
 
 /// Result of `eds.family_fit`.
@@ -57,6 +58,7 @@ impl Step for FamilyFitStep {
     ];
     const OUTPUTS: &'static [Port] = &[
         Port::whole("lines", Lines::KIND, "intensities of the sum with budgets, detection limits"),
+        Port::whole("pile_up", SumPileUp::KIND, "pile-up of the sum spectrum"),
         Port::rows("line_maps", "signed counts of each family in each row"),
         Port::rows("line_variances", "their Poisson variances"),
     ];
@@ -85,6 +87,7 @@ impl Step for FamilyFitStep {
                     ),
                 ));
             }
+            let pile_up = pile_up_of(&sum, &options);
             let noise = NoiseModel::Correlated;
             let maps =
                 Mapped::new(Rows::clone(spectra), estimator.clone(), signal.clone(), noise.clone());
@@ -92,12 +95,26 @@ impl Step for FamilyFitStep {
             let variances = Mapped::new(Rows::clone(spectra), variances, signal, noise);
             Ok(outputs
                 .whole("lines", Lines { sum, estimator })
+                .whole("pile_up", pile_up)
                 .rows("line_maps", Arc::new(maps))
                 .rows("line_variances", Arc::new(variances)))
         })
         .whole("lines", Lines::KIND)
+        .whole("pile_up", SumPileUp::KIND)
         .rows("line_maps", planned.clone())
         .rows("line_variances", planned))
+    }
+}
+
+/// Pile-up on the default background.
+fn pile_up_of(sum: &SumFit, options: &FitOptions) -> SumPileUp {
+    let fit = sum.default_fit();
+    let found = fit.and_then(|fit| fit.pileup.map(|p| (fit, p)));
+    SumPileUp {
+        first_channel: fit.map_or(0, |fit| fit.curves.first_channel),
+        counts: found.map_or(Vec::new(), |(fit, _)| fit.curves.pileup.clone()),
+        relative_sigma: found.map_or(0.0, |(_, p)| p.sigma / p.scale),
+        noise_squared: options.shape.resolution.noise_squared,
     }
 }
 
