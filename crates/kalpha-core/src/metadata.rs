@@ -148,12 +148,15 @@ pub struct Metadata {
     pub thickness_nm: Option<f64>,
     /// Specimen density in g/cm3.
     pub density_g_cm3: Option<f64>,
+    /// Wavelength of the beam in angstrom; of a tube, that of its K alpha 1 line.
+    #[serde(rename = "wavelength_A")]
+    pub wavelength_a: Option<f64>,
     /// Elements the file lists; a claim, not evidence.
     pub listed_elements: Vec<String>,
 }
 
 impl Metadata {
-    const NUMBERS: [&str; 11] = [
+    const NUMBERS: [&str; 12] = [
         "beam_energy_keV",
         "beam_current_nA",
         "live_time_s",
@@ -165,6 +168,7 @@ impl Metadata {
         "energy_resolution_MnKa_eV",
         "thickness_nm",
         "density_g_cm3",
+        "wavelength_A",
     ];
 
     /// Keys that [`Metadata::set`] takes.
@@ -204,6 +208,7 @@ impl Metadata {
             "energy_resolution_MnKa_eV" => &mut self.energy_resolution_mn_ka_ev,
             "thickness_nm" => &mut self.thickness_nm,
             "density_g_cm3" => &mut self.density_g_cm3,
+            "wavelength_A" => &mut self.wavelength_a,
             "specimen" => {
                 self.specimen = Some(value.parse()?);
                 return Ok(());

@@ -82,6 +82,12 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &crate::msa::Msa,
     &crate::ripple::Ripple,
     &crate::npy::Npy,
+    &crate::xrdml::Xrdml,
+    &crate::ras::Ras,
+    &crate::rasx::Rasx,
+    &crate::brml::Brml,
+    &crate::gsas::Gsas,
+    &crate::xy::Xy,
 ];
 
 /// All formats that can be read.

@@ -7,20 +7,29 @@
 //! A new format is a folder with a `read.rs`, a type that is a [`Reader`], and one line in the
 //! list of readers in `format.rs`.
 
+mod archive;
 mod bcf;
+mod brml;
 mod dense;
+mod diffraction;
 mod error;
 mod format;
 mod gather;
+mod gsas;
 mod hspy;
 mod input;
 mod msa;
 mod npy;
 mod open;
 mod plain;
+mod ras;
+mod rasx;
 mod ripple;
+mod signal_list;
 pub mod write;
 mod xml;
+mod xrdml;
+mod xy;
 
 pub use error::IoError;
 pub use format::{Confidence, FormatId, Reader, formats};

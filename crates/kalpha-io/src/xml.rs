@@ -1,5 +1,6 @@
 //! Vendor XML as JSON, and the legacy text encodings it comes in.
 
+use crate::{Input, IoError};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -51,6 +52,17 @@ fn convert(node: roxmltree::Node, depth: usize) -> Result<Value, TooDeep> {
     }
     object.insert("#text".to_owned(), text.into());
     Ok(Value::Object(object))
+}
+
+/// The document, or the byte at which it stops to be XML.
+pub(crate) fn parse<'a>(input: &Input, text: &'a str) -> Result<roxmltree::Document<'a>, IoError> {
+    roxmltree::Document::parse(text).map_err(|error| {
+        let position = error.pos();
+        let line = (position.row as usize).saturating_sub(1);
+        let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+        let offset = before as u64 + u64::from(position.col).saturating_sub(1);
+        input.corrupt(offset, "XML", "a well-formed document", error)
+    })
 }
 
 /// XML bytes as text, by the encoding their declaration names; windows-1252 where the bytes
