@@ -17,6 +17,13 @@ enum Layout {
     Fxye,
 }
 
+impl Layout {
+    /// Each point has a line with its position.
+    fn has_positions(self) -> bool {
+        matches!(self, Self::Fxy | Self::Fxye)
+    }
+}
+
 /// A `BANK` line.
 struct Bank {
     number: String,
@@ -178,7 +185,7 @@ pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
         } else if line.starts_with('#') || open.is_none() {
             header.push(line.to_owned());
         } else if let Some(bank) = &open
-            && values.y.len() < bank.points
+            && (values.y.len() < bank.points || bank.layout.has_positions())
         {
             values.push(input, line, start, bank.layout)?;
         }
@@ -202,9 +209,19 @@ pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
             let message = format!("BANK {} states {stated} points, {found} are there", bank.number);
             diagnostics.push(Diagnostic::warning(Code::Truncated, message));
         }
-        // The last line of a bank may be filled with zeros.
-        values.y.truncate(stated);
-        values.esd.truncate(stated);
+        if bank.layout.has_positions() {
+            if found > stated {
+                let message = format!(
+                    "BANK {} states {stated} points, {found} are there; all were kept",
+                    bank.number
+                );
+                diagnostics.push(Diagnostic::warning(Code::VendorDisagrees, message));
+            }
+        } else {
+            // The last line of a bank may be filled with zeros.
+            values.y.truncate(stated);
+            values.esd.truncate(stated);
+        }
         let axis = axis(input, &bank, values.x, values.y.len())?;
         let name = if single { "intensity".to_owned() } else { format!("bank {}", bank.number) };
         let esd = if single { "esd".to_owned() } else { format!("{name} esd") };
