@@ -17,6 +17,8 @@ pub enum Command {
     Run(RunArgs),
     /// Show what a file holds, without analysing it
     Inspect(InspectArgs),
+    /// Write a file in another format, with axes, units, metadata and history
+    Convert(ConvertArgs),
     /// Make or check a recipe
     Recipe(RecipeArgs),
 }
@@ -86,6 +88,23 @@ pub struct InspectArgs {
     /// Print one JSON document (schema kalpha.inspect/1)
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ConvertArgs {
+    #[command(flatten)]
+    pub read: ReadArgs,
+    /// The file to write; its extension chooses the format
+    pub output: PathBuf,
+    /// The format to write, whatever the extension says
+    #[arg(long, value_name = "FORMAT")]
+    pub to: Option<String>,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+    /// No notes on stderr
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,10 +1,9 @@
 //! `kalpha inspect`: what a file holds.
 
 use crate::{args::InspectArgs, input};
-use kalpha_core::{Axis, Dataset, Metadata, Serial};
-use kalpha_process::totals::{Totals, totals};
+use kalpha_core::{Axis, CellBuffer, CellGrid, Dataset, Metadata, Modality, Rows, RowsError, Unit};
 use serde::Serialize;
-use std::io::{IsTerminal, Write};
+use std::{io::Write, path::Path};
 
 /// The document behind `--json`.
 #[derive(Serialize)]
@@ -13,8 +12,14 @@ struct Inspection<'a> {
     file: &'a str,
     format: &'a str,
     version: Option<&'a str>,
+    /// How sure the format is: `certain`, `likely`, `by its name only`, `as asked`, `simulated`.
+    confidence: String,
+    could_also_be: Vec<&'static str>,
+    signals: Vec<String>,
     shape: Vec<usize>,
-    stored_as: kalpha_core::DType,
+    /// Type of the values in the file, where they lie there as an array.
+    dtype: Option<&'a str>,
+    held_as: kalpha_core::DType,
     noise: &'a kalpha_core::NoiseModel,
     navigation: &'a [Axis],
     signal: &'a Axis,
@@ -24,7 +29,9 @@ struct Inspection<'a> {
     counts_per_pixel: f64,
     empty_pixels: usize,
     nonzero_fraction: f64,
+    smallest_value: f64,
     largest_value: f64,
+    not_finite: usize,
     warnings: &'a [kalpha_core::Diagnostic],
 }
 
@@ -36,38 +43,115 @@ struct Missing {
     flag: &'static str,
 }
 
+/// What one look at every value tells.
+struct Survey {
+    sum: Vec<f64>,
+    total: f64,
+    empty_rows: usize,
+    nonzero: usize,
+    not_finite: usize,
+    smallest: f64,
+    largest: f64,
+}
+
+/// Reads all rows once, cell by cell.
+fn survey(rows: &Rows) -> Result<Survey, RowsError> {
+    let meta = rows.meta();
+    let mut found = Survey {
+        sum: vec![0.0; meta.channels],
+        total: 0.0,
+        empty_rows: 0,
+        nonzero: 0,
+        not_finite: 0,
+        smallest: f64::INFINITY,
+        largest: f64::NEG_INFINITY,
+    };
+    let grid = CellGrid::new(meta.rows, meta.channels);
+    let mut buffer = CellBuffer::default();
+    for i in 0..grid.cells() {
+        let cell = rows.cell(grid.rows(i), &mut buffer)?;
+        let mut last = None;
+        let mut filled = 0;
+        cell.for_each_nonzero(|row, channel, x| {
+            found.nonzero += 1;
+            if last != Some(row) {
+                last = Some(row);
+                filled += 1;
+            }
+            if x.is_finite() {
+                found.sum[channel] += x;
+                found.smallest = found.smallest.min(x);
+                found.largest = found.largest.max(x);
+            } else {
+                found.not_finite += 1;
+            }
+        });
+        found.empty_rows += cell.rows - filled;
+    }
+    // A value that is not stored is a zero.
+    if found.nonzero < meta.rows * meta.channels {
+        found.smallest = found.smallest.min(0.0);
+        found.largest = found.largest.max(0.0);
+    }
+    found.total = found.sum.iter().sum();
+    Ok(found)
+}
+
+/// How sure the format is, and what else it could be.
+fn sureness(args: &InspectArgs, format: &str) -> (String, Vec<&'static str>) {
+    if args.read.file.starts_with("demo:") {
+        return ("simulated".to_owned(), Vec::new());
+    }
+    let found = kalpha_io::detect(Path::new(&args.read.file)).unwrap_or_default();
+    let others =
+        found.iter().map(|(id, _)| id.name()).filter(|name| *name != format).collect::<Vec<_>>();
+    let confidence = found.iter().find(|(id, _)| id.name() == format).map(|(_, sure)| *sure);
+    match confidence {
+        Some(sure) if args.read.format.is_none() => (sure.to_string(), others),
+        _ => ("as asked".to_owned(), others),
+    }
+}
+
+/// Names of the signals in the file.
+fn signals(args: &InspectArgs) -> Vec<String> {
+    let format = args.read.format.as_deref().and_then(|name| name.parse().ok());
+    let options = kalpha_io::OpenOptions { format, ..Default::default() };
+    match args.read.file.starts_with("demo:") {
+        true => Vec::new(),
+        false => kalpha_io::signals(&args.read.file, &options).unwrap_or_default(),
+    }
+}
+
 pub fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
     let dataset = input::open(&args.read)?;
-    let totals = totals(&dataset.rows, &Serial::default())?;
-    let (mut nonzero, mut largest) = (0usize, 0f64);
-    let grid = kalpha_core::CellGrid::new(dataset.meta().rows, dataset.meta().channels);
-    let mut buffer = kalpha_core::CellBuffer::default();
-    for i in 0..grid.cells() {
-        dataset.rows.cell(grid.rows(i), &mut buffer)?.for_each_nonzero(|_, _, x| {
-            nonzero += 1;
-            largest = largest.max(x);
-        });
-    }
+    let survey = survey(&dataset.rows)?;
     let meta = dataset.meta();
     let mut shape = meta.grid();
     shape.push(meta.channels);
+    let (confidence, could_also_be) = sureness(args, &dataset.source.format);
     let inspection = Inspection {
         schema: "kalpha.inspect/1",
         file: &args.read.file,
         format: &dataset.source.format,
         version: dataset.source.version.as_deref(),
+        confidence,
+        could_also_be,
+        signals: signals(args),
         shape,
-        stored_as: meta.dtype,
+        dtype: dataset.source.dtype.as_deref(),
+        held_as: meta.dtype,
         noise: &meta.noise,
         navigation: &meta.navigation,
         signal: &meta.signal,
         metadata: &dataset.metadata,
-        missing: missing(&dataset.metadata),
-        total: totals.total(),
-        counts_per_pixel: totals.counts_per_row(),
-        empty_pixels: totals.empty_rows,
-        nonzero_fraction: nonzero as f64 / (meta.rows * meta.channels).max(1) as f64,
-        largest_value: largest,
+        missing: missing(&dataset),
+        total: survey.total,
+        counts_per_pixel: survey.total / meta.rows.max(1) as f64,
+        empty_pixels: survey.empty_rows,
+        nonzero_fraction: survey.nonzero as f64 / (meta.rows * meta.channels).max(1) as f64,
+        smallest_value: survey.smallest,
+        largest_value: survey.largest,
+        not_finite: survey.not_finite,
         warnings: &dataset.diagnostics,
     };
     let mut out = std::io::stdout().lock();
@@ -75,68 +159,117 @@ pub fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         serde_json::to_writer_pretty(&mut out, &inspection)?;
         writeln!(out)?;
     } else {
-        print(&mut out, &inspection, &dataset, &totals)?;
+        print(&mut out, &inspection, &dataset, &survey.sum)?;
     }
     Ok(())
 }
 
-fn missing(metadata: &Metadata) -> Vec<Missing> {
+/// What steps need and the file does not say.
+fn missing(dataset: &Dataset) -> Vec<Missing> {
+    let (meta, metadata) = (dataset.meta(), &dataset.metadata);
+    let eds = matches!(metadata.modality, Some(Modality::Eds))
+        || (metadata.modality.is_none() && meta.signal.unit == Unit::KeV);
     let has_angle = metadata.take_off_angle.is_some() || metadata.elevation_angle.is_some();
-    [
+    let of_eds = [
         (
             metadata.beam_energy_kev.is_some(),
             "beam_energy_keV",
-            "identification and k-factors",
+            "eds.identify, rare and eds.cliff_lorimer",
             "--set beam_energy_keV=200",
         ),
         (
             metadata.specimen.is_some() || metadata.acquisition_mode.is_some(),
             "specimen",
-            "quantification",
+            "eds.cliff_lorimer",
             "--specimen thin or --specimen bulk",
         ),
-        (has_angle, "elevation_angle", "absorption", "--set elevation_angle=18"),
+        (
+            has_angle,
+            "elevation_angle",
+            "the absorption part of eds.cliff_lorimer",
+            "--set elevation_angle=18",
+        ),
         (
             metadata.energy_resolution_mn_ka_ev.is_some(),
             "energy_resolution_MnKa_eV",
-            "line windows (it is fitted otherwise)",
+            "eds.line_windows (it is fitted otherwise)",
             "--set energy_resolution_MnKa_eV=130",
         ),
-    ]
-    .into_iter()
-    .filter(|(there, ..)| !there)
-    .map(|(_, key, needed_for, flag)| Missing { key, needed_for, flag })
-    .collect()
+    ];
+    let of_all = [
+        (
+            meta.signal.unit != Unit::None,
+            "signal axis",
+            "every step that knows energies",
+            "--energy-axis OFFSET,SCALE,UNIT",
+        ),
+        (
+            metadata.modality.is_some(),
+            "modality",
+            "the choice of a recipe by kalpha run",
+            "--set modality=eds",
+        ),
+    ];
+    of_all
+        .into_iter()
+        .chain(of_eds.into_iter().filter(|_| eds))
+        .filter(|(there, ..)| !there)
+        .map(|(_, key, needed_for, flag)| Missing { key, needed_for, flag })
+        .collect()
 }
 
 fn print(
     out: &mut impl Write,
     it: &Inspection<'_>,
     dataset: &Dataset,
-    totals: &Totals,
+    sum: &[f64],
 ) -> std::io::Result<()> {
     let shape: Vec<String> = it.shape.iter().map(ToString::to_string).collect();
     writeln!(out, "{}", it.file)?;
     let version = it.version.map(|v| format!(" {v}")).unwrap_or_default();
-    writeln!(out, "  format    {}{version}", it.format)?;
-    let stored = match it.stored_as {
+    writeln!(out, "  format    {}{version} ({})", it.format, it.confidence)?;
+    if !it.could_also_be.is_empty() {
+        let others = it.could_also_be.join(", ");
+        writeln!(out, "  or        {others}: --format names one")?;
+    }
+    let held = match it.held_as {
         kalpha_core::DType::Csr => "sparse counts".to_owned(),
         other => format!("{other:?}").to_lowercase(),
     };
-    writeln!(out, "  shape     {} ({stored})", shape.join(" x "))?;
+    let stored = it.dtype.map(|dtype| format!("{dtype}, ")).unwrap_or_default();
+    writeln!(out, "  shape     {} ({stored}held as {held})", shape.join(" x "))?;
+    if it.signals.len() > 1 {
+        writeln!(out, "  signals   {}", it.signals.join(", "))?;
+    }
     for axis in it.navigation.iter().chain([it.signal]) {
         let (first, last) = (axis.at(0), axis.at(axis.len().saturating_sub(1)));
         let unit = axis.unit.symbol();
         writeln!(out, "  axis      {:<8} {first:.6} .. {last:.6} {unit}", axis.name)?;
     }
-    writeln!(
-        out,
-        "  counts    {} in total, {:.1} per pixel, {:.2} % of voxels hold any, largest {}",
-        it.total,
-        it.counts_per_pixel,
-        100.0 * it.nonzero_fraction,
-        it.largest_value
-    )?;
+    if it.noise.is_counts() {
+        writeln!(
+            out,
+            "  counts    {} in total, {:.1} per pixel, {:.2} % of voxels hold any, largest {}, \
+             {} pixels empty",
+            it.total,
+            it.counts_per_pixel,
+            100.0 * it.nonzero_fraction,
+            it.largest_value,
+            it.empty_pixels
+        )?;
+    } else {
+        writeln!(
+            out,
+            "  values    {} .. {}, sum {}, {:.2} % are not zero",
+            it.smallest_value,
+            it.largest_value,
+            it.total,
+            100.0 * it.nonzero_fraction
+        )?;
+    }
+    if it.not_finite > 0 {
+        writeln!(out, "  values    {} are not numbers", it.not_finite)?;
+    }
     let metadata = serde_json::to_value(it.metadata).unwrap_or_default();
     for (key, value) in metadata.as_object().into_iter().flatten() {
         let text = match value {
@@ -150,9 +283,7 @@ fn print(
         };
         writeln!(out, "  {key:<26} {text}")?;
     }
-    if std::io::stdout().is_terminal() || !totals.sum.is_empty() {
-        writeln!(out, "  sum       {}", sparkline(&totals.sum, 64))?;
-    }
+    writeln!(out, "  sum       {}", sparkline(sum, 64))?;
     for missing in &it.missing {
         writeln!(out, "  missing   {} for {}: {}", missing.key, missing.needed_for, missing.flag)?;
     }
@@ -162,14 +293,32 @@ fn print(
     Ok(())
 }
 
-/// A spectrum in `width` characters, on a square-root scale.
+/// A spectrum in at most `width` characters, on a square-root scale above its lowest value.
 fn sparkline(spectrum: &[f64], width: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let per = spectrum.len().div_ceil(width).max(1);
-    let heights: Vec<f64> = spectrum
+    let tops: Vec<f64> = spectrum
         .chunks(per)
-        .map(|chunk| chunk.iter().fold(0.0f64, |a, &b| a.max(b)).max(0.0).sqrt())
+        .map(|chunk| chunk.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b)))
         .collect();
+    let base = tops.iter().fold(f64::INFINITY, |a, &b| a.min(b));
+    let heights: Vec<f64> = tops.iter().map(|top| (top - base).max(0.0).sqrt()).collect();
     let top = heights.iter().fold(f64::MIN_POSITIVE, |a, &b| a.max(b));
     heights.iter().map(|h| BARS[((h / top * 7.0).round() as usize).min(7)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sparkline;
+
+    #[test]
+    fn a_spectrum_fits_its_width_and_shows_its_peak() {
+        let spectrum: Vec<f64> = (0..1000).map(|i| if i == 500 { 100.0 } else { 1.0 }).collect();
+        let line: Vec<char> = sparkline(&spectrum, 64).chars().collect();
+        assert!(line.len() <= 64, "{}", line.len());
+        assert_eq!(line.iter().filter(|c| **c == '█').count(), 1);
+        assert_eq!(line[0], '▁');
+        assert_eq!(sparkline(&[-2.0, -1.0], 64), "▁█");
+        assert_eq!(sparkline(&[], 64), "");
+    }
 }

@@ -4,6 +4,7 @@
 //! 2 a bug, 130 interrupted.
 
 mod args;
+mod convert;
 mod demo;
 mod input;
 mod inspect;
@@ -42,6 +43,7 @@ fn dispatch(args: args::Args) -> anyhow::Result<()> {
     match args.command {
         args::Command::Run(args) => run::run(&args),
         args::Command::Inspect(args) => inspect::inspect(&args),
+        args::Command::Convert(args) => convert::convert(&args),
         args::Command::Recipe(args) => recipe::recipe(&args),
     }
 }

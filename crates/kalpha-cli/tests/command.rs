@@ -145,3 +145,24 @@ fn the_demo_is_compared_with_its_truth() {
         assert_eq!(row["agrees"], true, "{row}");
     }
 }
+
+#[test]
+fn a_map_is_converted_and_inspected() {
+    let Some(file) = kalpha_reference::path("data/eds/test_TEM.bcf") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = file.to_str().unwrap();
+    let out = kalpha(dir.path(), &["convert", file, "map.npy"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let before = answer(dir.path(), &["inspect", file, "--json"]);
+    let after = answer(dir.path(), &["inspect", "map.npy", "--json"]);
+    for key in ["shape", "signal", "navigation", "noise", "metadata", "total", "largest_value"] {
+        assert_eq!(before[key], after[key], "{key}");
+    }
+    assert_eq!(before["confidence"], "certain");
+    assert_eq!(before["total"], 26_005.0);
+    // The file gives no specimen; it is a STEM map, so nothing misses it.
+    assert!(before["missing"].as_array().unwrap().iter().all(|m| m["key"] != "specimen"));
+    let again = kalpha(dir.path(), &["convert", file, "map.npy"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("--force"));
+}

@@ -9,6 +9,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// Something done to a dataset before it was stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// What did it: program and version.
+    pub program: String,
+    /// What was done: `converted`.
+    pub action: String,
+    /// The file it was done to.
+    pub path: String,
+    /// Format of that file.
+    pub format: String,
+}
+
 /// Where a dataset comes from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
@@ -24,6 +37,9 @@ pub struct Source {
     /// none where it stores events or text instead of an array.
     #[serde(default)]
     pub dtype: Option<String>,
+    /// What was done before, oldest first, where the file says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Event>,
 }
 
 /// Counts or intensities with axes and metadata. The values are raw and never change.

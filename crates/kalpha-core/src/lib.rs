@@ -31,7 +31,7 @@ pub use buffer::Buffer;
 pub use cell::{Cell, CellBuffer, CellData, CellGrid, CsrView, ValuesView};
 pub use csr::{Count, CountValues, CsrBuilder, CsrCounts};
 pub use ctx::{Cancelled, Ctx, Progress, Silent};
-pub use dataset::{Dataset, Source};
+pub use dataset::{Dataset, Event, Source};
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use error::StepError;
 pub use metadata::{Metadata, MetadataError, Modality, Mode, Specimen};

@@ -163,6 +163,20 @@ pub enum IoError {
         /// What fits.
         supported: &'static str,
     },
+    /// No writer is known for a file of that name.
+    #[error("cannot write {}: no format for it (hint: formats that can be written are {known}; --to names one)", path.display())]
+    UnknownOutput {
+        /// The target.
+        path: PathBuf,
+        /// Formats that can be written.
+        known: String,
+    },
+    /// The target is there already.
+    #[error("{} exists already (hint: choose another name, or replace it with --force)", path.display())]
+    Exists {
+        /// The target.
+        path: PathBuf,
+    },
     /// The output folder holds something that is not ours.
     #[error("{} exists and is not an output of kalpha (hint: choose another folder, or replace it with --force)", path.display())]
     ForeignFolder {

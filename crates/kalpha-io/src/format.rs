@@ -48,6 +48,17 @@ pub enum Confidence {
     Certain,
 }
 
+impl fmt::Display for Confidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Name => "by its name only",
+            Self::Likely => "likely",
+            Self::Certain => "certain",
+        })
+    }
+}
+
 /// Reads one format. A new format is one folder and one line in the list below.
 pub trait Reader: Sync {
     /// Name of the format.

@@ -71,6 +71,7 @@ impl Input {
             version,
             bytes: Some(self.bytes.len() as u64),
             dtype: None,
+            history: Vec::new(),
         }
     }
 

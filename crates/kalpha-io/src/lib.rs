@@ -25,6 +25,7 @@ mod plain;
 mod ras;
 mod rasx;
 mod ripple;
+mod sidecar;
 mod signal_list;
 pub mod write;
 mod xml;

@@ -2,20 +2,26 @@
 //!
 //! A file is written beside its target under a hidden name, flushed to disk, and renamed; a
 //! failure removes what was begun. [`OutputFolder`] does the same for a whole folder.
+//! [`write_dataset`] writes what a reader gave, in the format its name asks for.
 
 mod csv;
+mod dataset;
 mod file;
 mod folder;
 mod msa;
 mod npy;
+mod stored;
 mod zarr;
 
 pub use csv::{Field, write_csv};
+pub use dataset::{Writer, write_dataset, writer_for, writers};
 pub use file::{write_bytes, write_file};
 pub use folder::OutputFolder;
 pub use msa::write_msa;
 pub use npy::write_npy;
 pub use zarr::{Compression, write_zarr, write_zarr_group};
+
+use crate::plain::{Number, NumberKind};
 
 /// Values of an array to be written, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -55,14 +61,23 @@ impl Values<'_> {
         self.len() == 0
     }
 
+    /// The type of the values.
+    fn number(&self) -> Number {
+        let (kind, width) = match self {
+            Self::U8(_) => (NumberKind::Unsigned, 1),
+            Self::U16(_) => (NumberKind::Unsigned, 2),
+            Self::U32(_) => (NumberKind::Unsigned, 4),
+            Self::I16(_) => (NumberKind::Signed, 2),
+            Self::I32(_) => (NumberKind::Signed, 4),
+            Self::F32(_) => (NumberKind::Float, 4),
+            Self::F64(_) => (NumberKind::Float, 8),
+        };
+        Number { kind, width, big_endian: false }
+    }
+
     /// Bytes of one value.
     fn width(&self) -> usize {
-        match self {
-            Self::U8(_) => 1,
-            Self::U16(_) | Self::I16(_) => 2,
-            Self::U32(_) | Self::I32(_) | Self::F32(_) => 4,
-            Self::F64(_) => 8,
-        }
+        self.number().width
     }
 
     /// Appends values `range` as little-endian bytes.

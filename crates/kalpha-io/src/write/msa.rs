@@ -1,9 +1,43 @@
 //! One spectrum as EMSA/MAS text (ISO 22029:2022), the exchange format of every EDS program.
 
-use super::file::write_file;
-use crate::IoError;
-use kalpha_core::{Axis, Metadata, Modality};
+use super::{Writer, file::write_file};
+use crate::{FormatId, IoError};
+use kalpha_core::{Axis, CellBuffer, Dataset, Event, Metadata, Modality};
 use std::{fmt::Write as _, io::Write as _, path::Path};
+
+/// The writer of `.msa`.
+pub(super) struct MsaWriter;
+
+impl Writer for MsaWriter {
+    fn format(&self) -> FormatId {
+        FormatId::new("msa")
+    }
+
+    fn about(&self) -> &'static str {
+        "EMSA/MAS text of one spectrum"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["msa"]
+    }
+
+    fn write(&self, path: &Path, dataset: &Dataset, _: &[Event]) -> Result<(), IoError> {
+        let meta = dataset.meta();
+        if meta.rows != 1 {
+            return Err(IoError::CannotHold {
+                path: path.to_owned(),
+                field: "number of spectra",
+                got: meta.rows.to_string(),
+                supported: "one spectrum; .npy and .zarr take a map",
+            });
+        }
+        let mut buffer = CellBuffer::default();
+        let mut spectrum = Vec::new();
+        let rows = |source| IoError::Rows { file: path.to_owned(), source };
+        dataset.rows.cell(0..1, &mut buffer).map_err(rows)?.to_f64(&mut spectrum);
+        write_msa(path, &meta.signal, &spectrum, &dataset.metadata)
+    }
+}
 
 /// Writes one spectrum on a linear axis, one value per line.
 ///

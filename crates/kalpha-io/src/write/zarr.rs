@@ -5,12 +5,17 @@
 //! `axes` with name, units and offset/scale/size or the values.
 
 use super::{
-    Values,
+    Values, Writer,
     file::{failed, sibling, sync_parent, write_bytes},
+    stored::{Stored, number_of},
 };
-use crate::IoError;
+use crate::{
+    FormatId, IoError,
+    plain::{Number, NumberKind},
+    sidecar::{Sidecar, axis_json},
+};
 use flate2::{Compression as Level, write::GzEncoder};
-use kalpha_core::{Axis, Points};
+use kalpha_core::{Axis, Dataset, Event};
 use serde_json::{Map, Value, json};
 use std::{fs, io::Write, path::Path};
 
@@ -27,16 +32,44 @@ pub enum Compression {
     Gzip,
 }
 
-/// An axis as the `axes` attribute holds it, after HyperSpy's axes dictionary.
-fn axis_json(axis: &Axis) -> Value {
-    let (name, units) = (&axis.name, axis.unit.symbol());
-    match &axis.points {
-        Points::Linear { offset, scale, n } => {
-            json!({"name": name, "units": units, "size": n, "offset": offset, "scale": scale})
-        }
-        Points::Values(values) => {
-            json!({"name": name, "units": units, "size": values.len(), "axis": values})
-        }
+/// The writer of `.zarr`.
+pub(super) struct ZarrWriter;
+
+impl Writer for ZarrWriter {
+    fn format(&self) -> FormatId {
+        FormatId::new("zarr")
+    }
+
+    fn about(&self) -> &'static str {
+        "Zarr version 3 array, everything else in its attributes"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["zarr"]
+    }
+
+    fn write(&self, path: &Path, dataset: &Dataset, history: &[Event]) -> Result<(), IoError> {
+        let meta = dataset.meta();
+        let number = number_of(path, dataset)?;
+        let mut axes = meta.navigation.clone();
+        axes.push(meta.signal.clone());
+        let shape: Vec<usize> = axes.iter().map(Axis::len).collect();
+        // Spectra are never cut, so a chunk is a range of rows.
+        let mut chunk = chunk_shape(&shape[..shape.len() - 1], number.width * meta.channels);
+        chunk.push(meta.channels);
+        let mut attributes = Sidecar::json(dataset, history);
+        attributes.remove("axes");
+        let attributes = Map::from_iter([("kalpha".to_owned(), Value::Object(attributes))]);
+        let array = Array { axes: &axes, shape, chunk, number, attributes: &attributes };
+        let stored = Stored { rows: &dataset.rows, number };
+        replacing(path, |folder| {
+            array.write(folder, Compression::Gzip, |position, out| {
+                let (first, rows) = array.rows_of(position);
+                stored.append(first..first + rows, out).map_err(|e| e.at(path))?;
+                out.resize(array.chunk.iter().product::<usize>() * number.width, 0);
+                Ok(())
+            })
+        })
     }
 }
 
@@ -91,12 +124,23 @@ pub fn write_zarr(
             supported: "as many as the axes",
         });
     }
+    let chunk = chunk_shape(&shape, values.width());
+    let array = Array { axes, shape, chunk, number: values.number(), attributes };
+    replacing(path, |folder| {
+        array.write(folder, compression, |position, out| {
+            chunk_bytes(values, &array.shape, &array.chunk, position, out);
+            Ok(())
+        })
+    })
+}
+
+/// Fills a folder under a hidden name and renames it to `path`.
+fn replacing(path: &Path, fill: impl FnOnce(&Path) -> Result<(), IoError>) -> Result<(), IoError> {
     if path.exists() && !path.join("zarr.json").is_file() {
         return Err(IoError::ForeignFolder { path: path.to_owned() });
     }
     let temporary = sibling(path, "partial");
-    let written = write_into(&temporary, axes, &shape, values, attributes, compression)
-        .and_then(|()| replace(&temporary, path));
+    let written = fill(&temporary).and_then(|()| replace(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_dir_all(&temporary);
     }
@@ -128,65 +172,86 @@ fn replace(temporary: &Path, path: &Path) -> Result<(), IoError> {
     Ok(())
 }
 
-fn write_into(
-    folder: &Path,
-    axes: &[Axis],
-    shape: &[usize],
-    values: Values,
-    attributes: &Map<String, Value>,
-    compression: Compression,
-) -> Result<(), IoError> {
-    fs::create_dir(folder).map_err(|e| failed(folder, e))?;
-    let chunk = chunk_shape(shape, values.width());
-    let (data_type, fill_value) = match values {
-        Values::U8(_) => ("uint8", json!(0)),
-        Values::U16(_) => ("uint16", json!(0)),
-        Values::U32(_) => ("uint32", json!(0)),
-        Values::I16(_) => ("int16", json!(0)),
-        Values::I32(_) => ("int32", json!(0)),
-        Values::F32(_) => ("float32", json!(0.0)),
-        Values::F64(_) => ("float64", json!(0.0)),
-    };
-    let mut codecs = vec![json!({"name": "bytes", "configuration": {"endian": "little"}})];
-    if compression == Compression::Gzip {
-        codecs.push(json!({"name": "gzip", "configuration": {"level": 5}}));
+/// An array to be written.
+struct Array<'a> {
+    axes: &'a [Axis],
+    shape: Vec<usize>,
+    chunk: Vec<usize>,
+    number: Number,
+    attributes: &'a Map<String, Value>,
+}
+
+impl Array<'_> {
+    /// First row and number of rows of a chunk whose spectra are whole. They follow each other,
+    /// because the chunk shape cuts one axis at most.
+    fn rows_of(&self, position: &[usize]) -> (usize, usize) {
+        let navigation = position.iter().zip(&self.chunk).zip(&self.shape);
+        let last = self.shape.len() - 1;
+        navigation.take(last).fold((0, 1), |(first, rows), ((p, c), n)| {
+            let start = p * c;
+            (first * n + start, rows * (*c).min(n - start))
+        })
     }
-    let mut attributes = attributes.clone();
-    attributes.insert("axes".to_owned(), axes.iter().map(axis_json).collect());
-    let names: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
-    let header = json!({
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": shape,
-        "data_type": data_type,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": &chunk}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": fill_value,
-        "codecs": codecs,
-        "attributes": attributes,
-        "dimension_names": names,
-    });
-    write_json(folder, &header)?;
-    let counts: Vec<usize> = shape.iter().zip(&chunk).map(|(n, c)| n.div_ceil(*c)).collect();
-    let mut bytes = Vec::new();
-    for number in 0..counts.iter().product() {
-        let position = unravel(number, &counts);
-        bytes.clear();
-        chunk_bytes(values, shape, &chunk, &position, &mut bytes);
-        let mut file = folder.join("c");
-        position.iter().for_each(|i| file.push(i.to_string()));
-        if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent).map_err(|e| failed(parent, e))?;
-        }
+
+    fn header(&self, compression: Compression) -> Value {
+        let kind = match self.number.kind {
+            NumberKind::Unsigned => "uint",
+            NumberKind::Signed => "int",
+            NumberKind::Float => "float",
+        };
+        let fill_value = if self.number.kind == NumberKind::Float { json!(0.0) } else { json!(0) };
+        let mut codecs = vec![json!({"name": "bytes", "configuration": {"endian": "little"}})];
         if compression == Compression::Gzip {
-            let mut encoder = GzEncoder::new(Vec::new(), Level::new(5));
-            let packed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
-            write_bytes(&file, &packed.map_err(|e| failed(&file, e))?)?;
-        } else {
-            write_bytes(&file, &bytes)?;
+            codecs.push(json!({"name": "gzip", "configuration": {"level": 5}}));
         }
+        let mut attributes = self.attributes.clone();
+        attributes.insert("axes".to_owned(), self.axes.iter().map(axis_json).collect());
+        let names: Vec<&str> = self.axes.iter().map(|a| a.name.as_str()).collect();
+        json!({
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": self.shape,
+            "data_type": format!("{kind}{}", 8 * self.number.width),
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": self.chunk}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": fill_value,
+            "codecs": codecs,
+            "attributes": attributes,
+            "dimension_names": names,
+        })
     }
-    Ok(())
+
+    /// Writes header and chunks; `fill` appends the bytes of a chunk, called in their order.
+    fn write(
+        &self,
+        folder: &Path,
+        compression: Compression,
+        mut fill: impl FnMut(&[usize], &mut Vec<u8>) -> Result<(), IoError>,
+    ) -> Result<(), IoError> {
+        fs::create_dir(folder).map_err(|e| failed(folder, e))?;
+        write_json(folder, &self.header(compression))?;
+        let counts: Vec<usize> =
+            self.shape.iter().zip(&self.chunk).map(|(n, c)| n.div_ceil(*c)).collect();
+        let mut bytes = Vec::new();
+        for number in 0..counts.iter().product() {
+            let position = unravel(number, &counts);
+            bytes.clear();
+            fill(&position, &mut bytes)?;
+            let mut file = folder.join("c");
+            position.iter().for_each(|i| file.push(i.to_string()));
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent).map_err(|e| failed(parent, e))?;
+            }
+            if compression == Compression::Gzip {
+                let mut encoder = GzEncoder::new(Vec::new(), Level::new(5));
+                let packed = encoder.write_all(&bytes).and_then(|()| encoder.finish());
+                write_bytes(&file, &packed.map_err(|e| failed(&file, e))?)?;
+            } else {
+                write_bytes(&file, &bytes)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Position of item `number` in a grid, last axis fastest.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bcf;
+mod converted;
 mod corpus;
 mod fingerprint;
 mod hspy;

@@ -1,0 +1,169 @@
+//! What an array cannot say of itself: axes, metadata, history, masked rows.
+//!
+//! Beside a `.npy` it is a JSON file, in Zarr the attributes of the array:
+//! `{"axes": [{"name", "units", "offset", "scale"} or {"name", "units", "axis": [..]}, ..],
+//! "metadata": {"beam_energy_keV": 200, ..}, "vendor": .., "history": [..], "masked": [..]}`,
+//! slowest axis first.
+
+use crate::{Input, IoError};
+use kalpha_core::{Axis, Dataset, Event, Metadata, Points, Unit};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// An axis in the JSON file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SidecarAxis {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    units: Option<String>,
+    #[serde(default)]
+    offset: Option<f64>,
+    #[serde(default)]
+    scale: Option<f64>,
+    #[serde(default)]
+    size: Option<usize>,
+    /// Values; JSON knows no NaN, `null` stands for it.
+    #[serde(default)]
+    axis: Option<Vec<Option<f64>>>,
+}
+
+/// The JSON file beside an array.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sidecar {
+    #[serde(default)]
+    axes: Vec<SidecarAxis>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+    #[serde(default)]
+    pub vendor: Value,
+    #[serde(default)]
+    pub history: Vec<Event>,
+    /// Numbers of the rows that must not be used.
+    #[serde(default)]
+    masked: Vec<usize>,
+}
+
+/// The name of an axis that has none, counted from the last.
+pub(crate) fn default_name(from_end: usize) -> &'static str {
+    match from_end {
+        0 => "channel",
+        1 => "x",
+        2 => "y",
+        _ => "frame",
+    }
+}
+
+/// An axis after HyperSpy's axes dictionary.
+pub(crate) fn axis_json(axis: &Axis) -> Value {
+    let (name, units) = (&axis.name, axis.unit.symbol());
+    match &axis.points {
+        Points::Linear { offset, scale, n } => {
+            json!({"name": name, "units": units, "size": n, "offset": offset, "scale": scale})
+        }
+        Points::Values(values) => {
+            json!({"name": name, "units": units, "size": values.len(), "axis": values})
+        }
+    }
+}
+
+fn stated_axis(
+    file: &Input,
+    stated: &SidecarAxis,
+    from_end: usize,
+    n: usize,
+) -> Result<Axis, IoError> {
+    let name = stated.name.as_deref().unwrap_or(default_name(from_end));
+    let unit = stated.units.as_deref().map_or(Unit::None, Unit::parse);
+    let length = stated.axis.as_ref().map(Vec::len).or(stated.size).unwrap_or(n);
+    if length != n {
+        return Err(file.corrupt(0, format!("axis {name}"), format!("{n} points"), length));
+    }
+    match &stated.axis {
+        Some(values) => {
+            let values = values.iter().map(|v| v.unwrap_or(f64::NAN)).collect();
+            Ok(Axis::values(name, unit, values))
+        }
+        None => {
+            let (offset, scale) = (stated.offset.unwrap_or(0.0), stated.scale.unwrap_or(1.0));
+            Axis::linear(name, unit, offset, scale, n)
+                .map_err(|source| IoError::Axis { file: file.path().to_owned(), source })
+        }
+    }
+}
+
+impl Sidecar {
+    /// What a dataset holds beside its values, to be read back by [`Sidecar::parse`].
+    pub fn json(dataset: &Dataset, history: &[Event]) -> Map<String, Value> {
+        let meta = dataset.meta();
+        let axes = meta.navigation.iter().chain([&meta.signal]).map(axis_json);
+        let mut stated = Map::new();
+        stated.insert("axes".to_owned(), axes.collect());
+        let metadata = serde_json::to_value(&dataset.metadata).unwrap_or_default();
+        let known = metadata.as_object().into_iter().flatten();
+        let known = known.filter(|(_, value)| !value.is_null());
+        stated.insert(
+            "metadata".to_owned(),
+            known.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>().into(),
+        );
+        stated.insert("vendor".to_owned(), dataset.vendor.clone());
+        stated.insert("history".to_owned(), json!(history));
+        if let Some(mask) = &dataset.mask {
+            let masked = mask.iter().enumerate().filter(|(_, masked)| **masked).map(|(i, _)| i);
+            stated.insert("masked".to_owned(), masked.collect::<Vec<_>>().into());
+        }
+        stated
+    }
+
+    /// Reads what [`Sidecar::json`] wrote, or a person.
+    pub fn parse(file: &Input, json: &[u8]) -> Result<Self, IoError> {
+        serde_json::from_slice(json).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            file.corrupt(0, place, "axes and metadata of an array", error)
+        })
+    }
+
+    /// The axes of an array of that shape; `None` where they are not stated.
+    pub fn axes(&self, file: &Input, shape: &[usize]) -> Result<Option<Vec<Axis>>, IoError> {
+        if self.axes.is_empty() {
+            return Ok(None);
+        }
+        if self.axes.len() != shape.len() {
+            return Err(file.corrupt(0, "axes", format!("{} axes", shape.len()), self.axes.len()));
+        }
+        let axes = self.axes.iter().zip(shape).enumerate();
+        axes.map(|(i, (axis, &n))| stated_axis(file, axis, shape.len() - 1 - i, n))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    /// The metadata; a key nobody knows is an error, not a loss.
+    pub fn metadata(&self, file: &Input) -> Result<Metadata, IoError> {
+        let known = serde_json::to_value(Metadata::default()).unwrap_or_default();
+        if let Some(key) = self.metadata.keys().find(|k| known.get(k.as_str()).is_none()) {
+            let names: Vec<&str> =
+                known.as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+            return Err(file.corrupt(0, "metadata", format!("one of {}", names.join(", ")), key));
+        }
+        serde_json::from_value(Value::Object(self.metadata.clone()))
+            .map_err(|error| file.corrupt(0, "metadata", "values of their types", error))
+    }
+
+    /// One flag per row, where any row is masked.
+    pub fn mask(&self, file: &Input, rows: usize) -> Result<Option<Arc<[bool]>>, IoError> {
+        if self.masked.is_empty() {
+            return Ok(None);
+        }
+        let mut mask = vec![false; rows];
+        for &row in &self.masked {
+            *mask
+                .get_mut(row)
+                .ok_or_else(|| file.corrupt(0, "masked", format!("rows below {rows}"), row))? =
+                true;
+        }
+        Ok(Some(mask.into()))
+    }
+}

@@ -1,0 +1,149 @@
+//! Converted files read back to what they came from: values, types, axes, metadata, history.
+
+use kalpha_core::{
+    Axis, CellBuffer, CellGrid, Dataset, DenseRows, DenseValues, NoiseModel, Source,
+};
+use kalpha_core::{DType, Metadata, RowsMeta, Unit};
+use kalpha_io::{IoError, OpenOptions, open, write::write_dataset};
+use serde_json::json;
+use std::{path::Path, sync::Arc};
+
+/// The bits of all values.
+fn bits(dataset: &Dataset) -> Vec<u64> {
+    let meta = dataset.meta();
+    let grid = CellGrid::new(meta.rows, meta.channels);
+    let (mut buffer, mut values, mut all) = (CellBuffer::default(), Vec::new(), Vec::new());
+    for i in 0..grid.cells() {
+        dataset.rows.cell(grid.rows(i), &mut buffer).unwrap().to_f64(&mut values);
+        all.extend(values.iter().map(|x| x.to_bits()));
+    }
+    all
+}
+
+fn same(before: &Dataset, after: &Dataset) {
+    assert_eq!(before.meta().navigation, after.meta().navigation);
+    assert_eq!(before.meta().signal, after.meta().signal);
+    assert_eq!(before.meta().noise, after.meta().noise);
+    assert_eq!(before.metadata, after.metadata);
+    assert_eq!(before.vendor, after.vendor);
+    assert_eq!(before.mask, after.mask);
+    if before.source.dtype.is_some() {
+        assert_eq!(before.source.dtype, after.source.dtype);
+    }
+    assert!(bits(before) == bits(after), "values differ");
+    let history = &after.source.history;
+    assert_eq!(history.len(), before.source.history.len() + 1);
+    let last = history.last().unwrap();
+    assert_eq!((&*last.path, &*last.format), (&*before.source.path, &*before.source.format));
+    assert_eq!(last.action, "converted");
+}
+
+fn round_trip(dataset: &Dataset, folder: &Path, name: &str) -> Dataset {
+    let path = folder.join(name);
+    write_dataset(&path, dataset, None, false).unwrap();
+    let back = open(&path, &OpenOptions::default()).unwrap();
+    same(dataset, &back);
+    back
+}
+
+/// Every format that keeps everything.
+const EXACT: [&str; 1] = ["a.npy"];
+
+#[test]
+fn real_files_go_round_without_loss() {
+    for relative in [
+        "data/eds/EDS_SEM_TM002.hspy",
+        "data/eds/EDS_TEM_FePt_nanoparticles.hspy",
+        "data/eds/test_TEM.bcf",
+        "data/formats/4on3_full.rpl",
+        "data/eels/LSMO_linescan.hspy",
+        "data/eels/CrL_coreloss_spectrum.msa",
+    ] {
+        let Some(path) = kalpha_reference::path(relative) else { return };
+        let dataset = open(path, &OpenOptions::default()).unwrap();
+        for name in EXACT {
+            let folder = tempfile::tempdir().unwrap();
+            let once = round_trip(&dataset, folder.path(), name);
+            // And a second time: the history grows, nothing else changes.
+            round_trip(&once, folder.path(), &format!("b{}", &name[1..]));
+        }
+    }
+}
+
+fn made(values: DenseValues) -> Dataset {
+    let meta = RowsMeta {
+        rows: 6,
+        channels: 4,
+        dtype: DType::F64,
+        navigation: vec![
+            Axis::values("depth", Unit::Other("Pa".into()), vec![0.1, -7.0, f64::MIN_POSITIVE]),
+            Axis::linear("x", Unit::Micrometre, 0.3, -0.1, 2).unwrap(),
+        ],
+        signal: Axis::linear("Energy", Unit::KeV, -0.47, 0.010_001, 4).unwrap(),
+        noise: NoiseModel::Unknown,
+    };
+    let mut metadata = Metadata { title: Some("Zn O \"film\"".into()), ..Metadata::default() };
+    metadata.beam_energy_kev = Some(0.1 + 0.2);
+    Dataset {
+        rows: Arc::new(DenseRows::new(meta, values).unwrap()),
+        metadata,
+        vendor: json!({"a": [1, 2.5, null, "x"], "b": {"c": true, "list": [], "µ": "å"}}),
+        mask: Some(vec![false, true, false, false, false, true].into()),
+        source: Source { path: "made".into(), format: "test".into(), ..Source::default() },
+        diagnostics: Vec::new(),
+    }
+}
+
+#[test]
+fn signs_of_zeros_and_odd_values_survive() {
+    let mut values: Vec<f64> = (0..24).map(|i| f64::from(i) * 0.1 - 1.0).collect();
+    (values[0], values[1], values[2], values[3]) = (-0.0, f64::NAN, f64::INFINITY, 5e-324);
+    let narrow: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+    let whole: Vec<i16> = (0..24).map(|i| i * 1000 - 12_000).collect();
+    for values in [
+        DenseValues::F64(values.into()),
+        DenseValues::F32(narrow.into()),
+        DenseValues::I16(whole.into()),
+    ] {
+        for name in EXACT {
+            round_trip(&made(values.clone()), tempfile::tempdir().unwrap().path(), name);
+        }
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_its_type_is_an_error_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dataset = made(DenseValues::F64(vec![300.0; 24].into()));
+    dataset.source.dtype = Some("uint8".into());
+    for name in EXACT {
+        let error = write_dataset(&folder.path().join(name), &dataset, None, false).unwrap_err();
+        assert!(matches!(error, IoError::CannotHold { .. }), "{error}");
+        assert!(error.to_string().contains("300"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn nothing_is_replaced_unless_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = made(DenseValues::F64(vec![0.5; 24].into()));
+    let path = folder.path().join("a.npy");
+    std::fs::write(folder.path().join("a.json"), "mine").unwrap();
+    let error = write_dataset(&path, &dataset, None, false).unwrap_err();
+    assert!(error.to_string().contains("a.json"), "{error}");
+    assert_eq!(std::fs::read(folder.path().join("a.json")).unwrap(), b"mine");
+    write_dataset(&path, &dataset, None, true).unwrap();
+    same(&dataset, &open(&path, &OpenOptions::default()).unwrap());
+    let error = write_dataset(&folder.path().join("a.docx"), &dataset, None, false).unwrap_err();
+    assert!(error.to_string().contains("npy"), "{error}");
+    write_dataset(&folder.path().join("a.docx"), &dataset, Some("zarr"), false).unwrap();
+}
+
+#[test]
+fn a_map_is_no_msa() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = made(DenseValues::F64(vec![0.5; 24].into()));
+    let error = write_dataset(&folder.path().join("a.msa"), &dataset, None, false).unwrap_err();
+    assert!(error.to_string().contains("one spectrum"), "{error}");
+}
