@@ -34,8 +34,8 @@ pub struct ReadArgs {
     /// The signal to read, where a file holds several
     #[arg(long)]
     pub signal: Option<String>,
-    /// The energy axis, where the file gives none or a wrong one
-    #[arg(long, value_name = "OFFSET,SCALE,UNIT", allow_hyphen_values = true)]
+    /// The energy axis, where the file gives none or a wrong one; UNIT alone keeps its points
+    #[arg(long, value_name = "[OFFSET,SCALE,]UNIT", allow_hyphen_values = true)]
     pub energy_axis: Option<String>,
     /// Metadata the file lacks or has wrong, such as beam_energy_keV=200
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -33,7 +33,9 @@ pub enum IoError {
         known: String,
     },
     /// The energy axis given by the user cannot be understood.
-    #[error("energy axis {got:?} is not OFFSET,SCALE,UNIT (hint: --energy-axis -0.47,0.01,keV)")]
+    #[error(
+        "energy axis {got:?} is neither OFFSET,SCALE,UNIT nor UNIT (hint: --energy-axis -0.47,0.01,keV or --energy-axis eV)"
+    )]
     EnergyAxis {
         /// What was given.
         got: String,

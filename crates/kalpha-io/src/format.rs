@@ -99,6 +99,9 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &crate::brml::Brml,
     &crate::gsas::Gsas,
     &crate::xy::Xy,
+    &crate::xdi::Xdi,
+    &crate::athena::Athena,
+    &crate::columns::Columns,
 ];
 
 /// All formats that can be read.

@@ -8,8 +8,10 @@
 //! list of readers in `format.rs`.
 
 mod archive;
+mod athena;
 mod bcf;
 mod brml;
+mod columns;
 mod dense;
 mod diffraction;
 mod error;
@@ -28,6 +30,7 @@ mod ripple;
 mod sidecar;
 mod signal_list;
 pub mod write;
+mod xdi;
 mod xml;
 mod xrdml;
 mod xy;

@@ -22,19 +22,21 @@ pub struct OpenOptions {
     pub energy_axis: Option<EnergyAxis>,
 }
 
-/// A linear energy axis given by the user: `OFFSET,SCALE,UNIT`.
+/// The energy axis given by the user: `OFFSET,SCALE,UNIT`, or `UNIT` alone for the points of
+/// the file.
 ///
 /// ```
-/// let axis: kalpha_io::EnergyAxis = "-0.47,0.01,keV".parse()?;
-/// assert_eq!((axis.offset, axis.scale), (-0.47, 0.01));
+/// use kalpha_io::EnergyAxis;
+/// let axis: EnergyAxis = "-0.47,0.01,keV".parse()?;
+/// assert_eq!(axis.offset_scale, Some((-0.47, 0.01)));
+/// let axis: EnergyAxis = "eV".parse()?;
+/// assert_eq!(axis.offset_scale, None);
 /// # Ok::<(), kalpha_io::IoError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnergyAxis {
-    /// Energy of channel 0.
-    pub offset: f64,
-    /// Energy from one channel to the next.
-    pub scale: f64,
+    /// Energy of channel 0, and from one channel to the next; `None`: as in the file.
+    pub offset_scale: Option<(f64, f64)>,
     /// Unit of both.
     pub unit: Unit,
 }
@@ -47,7 +49,10 @@ impl FromStr for EnergyAxis {
         match parts[..] {
             [offset, scale, unit] => number(offset)
                 .zip(number(scale).filter(|s| *s != 0.0))
-                .map(|(offset, scale)| Self { offset, scale, unit: Unit::parse(unit) }),
+                .map(|numbers| Self { offset_scale: Some(numbers), unit: Unit::parse(unit) }),
+            [unit] if !unit.is_empty() && number(unit).is_none() => {
+                Some(Self { offset_scale: None, unit: Unit::parse(unit) })
+            }
             _ => None,
         }
         .ok_or_else(|| IoError::EnergyAxis { got: text.to_owned() })
@@ -81,11 +86,26 @@ impl RowSource for Relabelled {
 /// Puts the user's energy axis in the place of the file's.
 fn relabel(mut dataset: Dataset, axis: &EnergyAxis, input: &Input) -> Result<Dataset, IoError> {
     let mut meta = dataset.rows.meta().clone();
-    let EnergyAxis { offset, scale, unit } = axis;
-    meta.signal = Axis::linear("Energy", unit.clone(), *offset, *scale, meta.channels)
-        .map_err(|source| IoError::Axis { file: input.path().to_owned(), source })?;
+    let EnergyAxis { offset_scale, unit } = axis;
+    match offset_scale {
+        Some((offset, scale)) => {
+            meta.signal = Axis::linear("Energy", unit.clone(), *offset, *scale, meta.channels)
+                .map_err(|source| IoError::Axis { file: input.path().to_owned(), source })?;
+        }
+        None => {
+            meta.signal.unit = unit.clone();
+            if meta.signal.name == "x" && matches!(unit, Unit::Ev | Unit::KeV) {
+                "Energy".clone_into(&mut meta.signal.name);
+            }
+        }
+    }
     dataset.rows = Arc::new(Relabelled { meta, source: dataset.rows });
-    let message = format!("the energy axis is {offset} + {scale} i {}, as given", unit.symbol());
+    let message = match offset_scale {
+        Some((offset, scale)) => {
+            format!("the energy axis is {offset} + {scale} i {}, as given", unit.symbol())
+        }
+        None => format!("the axis is in {}, as given", unit.symbol()),
+    };
     dataset.diagnostics.push(Diagnostic::note(Code::Assumed, message));
     Ok(dataset)
 }

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use kalpha_core::{CellBuffer, CellGrid, Dataset};
-use kalpha_io::{Input, OpenOptions, read};
+use kalpha_io::{FormatId, Input, OpenOptions, read};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     fs,
@@ -127,14 +127,21 @@ fn check(dataset: &Dataset) {
     }
 }
 
+/// The format of a file that seeds a test: its extension, or what the extension belongs to.
+fn format_of(path: &Path) -> FormatId {
+    match path.extension().unwrap().to_str().unwrap() {
+        "dat" | "csv" | "txt" | "xmu" => "columns",
+        other => other,
+    }
+    .parse()
+    .unwrap()
+}
+
 fn one(path: &Path, original: &[u8], case: u64) -> bool {
     let mut random = Random(case);
     let mut bytes = original.to_vec();
     mutate(&mut bytes, &mut random);
-    let options = OpenOptions {
-        format: Some(path.extension().unwrap().to_str().unwrap().parse().unwrap()),
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { format: Some(format_of(path)), ..OpenOptions::default() };
     // 64 MiB of scratch is always allowed; what the file can hold unpacked comes on top. A tiny
     // deflated file may honestly unpack by a factor of 1032, and four copies of that are held
     // while it is converted: up to 128 MiB of this is no sign of a lie that was believed.
@@ -153,7 +160,8 @@ fn one(path: &Path, original: &[u8], case: u64) -> bool {
 
 fn seeds(extension: &str) -> Vec<PathBuf> {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let real = ["data/eds", "data/formats"].into_iter().filter_map(kalpha_reference::path);
+    let real =
+        ["data/eds", "data/formats", "data/xas"].into_iter().filter_map(kalpha_reference::path);
     let mut found: Vec<PathBuf> = real
         .chain([corpus])
         .flat_map(|folder| fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()))
@@ -216,6 +224,22 @@ fn npy() {
 }
 
 #[test]
+fn columns() {
+    fuzz("dat");
+    fuzz("xmu");
+}
+
+#[test]
+fn xdi() {
+    fuzz("xdi");
+}
+
+#[test]
+fn prj() {
+    fuzz("prj");
+}
+
+#[test]
 fn rpl() {
     fuzz("rpl");
 }
@@ -224,16 +248,14 @@ fn rpl() {
 #[test]
 fn truncation() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    for extension in ["bcf", "hspy", "msa", "npy", "rpl"] {
+    for extension in ["bcf", "dat", "hspy", "msa", "npy", "prj", "rpl", "xdi"] {
         for path in seeds(extension) {
             let bytes = fs::read(&path).unwrap();
             let corpus = path.starts_with(env!("CARGO_MANIFEST_DIR"));
             let step = if corpus { 7 } else { bytes.len() / 16 + 1 };
             for end in (0..bytes.len()).step_by(step) {
-                let options = OpenOptions {
-                    format: Some(extension.parse().unwrap()),
-                    ..OpenOptions::default()
-                };
+                let options =
+                    OpenOptions { format: Some(format_of(&path)), ..OpenOptions::default() };
                 let input = Input::from_bytes(&path, bytes[..end].to_vec());
                 if let Ok(dataset) = read(&input, &options) {
                     check(&dataset);

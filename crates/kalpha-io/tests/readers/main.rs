@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bcf;
+mod columns;
 mod converted;
 mod corpus;
 mod fingerprint;
 mod hspy;
 mod raw;
 mod written;
+mod xas;
