@@ -101,6 +101,12 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &crate::xy::Xy,
     &crate::xdi::Xdi,
     &crate::athena::Athena,
+    &crate::vamas::Vamas,
+    &crate::spec::Spec,
+    &crate::epics_mca::EpicsMca,
+    &crate::maestro::Maestro,
+    &crate::specs_xy::SpecsXy,
+    &crate::labspec::LabSpec,
     &crate::columns::Columns,
 ];
 

@@ -12,13 +12,21 @@ use kalpha_core::{
     Axis, Code, DType, Dataset, DenseRows, DenseValues, Diagnostic, Metadata, NoiseModel, RowsMeta,
 };
 use serde_json::Value;
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 /// Names told in a note before it says how many more there are.
 const NAMES_TOLD: usize = 12;
 
 /// Points that depart from a straight line by less than this part of a step lie on it.
 const ON_LINE: f64 = 1e-9;
+
+/// Longest name of a signal or an axis; every column repeats what stands above it.
+const NAME_CHARS: usize = 120;
+
+/// The beginning of a text.
+pub(crate) fn short(text: &str) -> String {
+    text.chars().take(NAME_CHARS).collect()
+}
 
 /// What whole numbers in a signal are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +46,8 @@ pub(crate) struct Signal {
     pub axis: Axis,
     pub values: Vec<f64>,
     pub whole: Whole,
-    /// What holds for this signal.
-    pub metadata: Metadata,
+    /// What holds for this signal; shared, since a file may have a column for each byte.
+    pub metadata: Arc<Metadata>,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -70,6 +78,7 @@ pub(crate) struct SignalList {
 
 /// An axis of points as read: linear where they lie on a line.
 pub(crate) fn axis_of_points(name: &str, unit: kalpha_core::Unit, points: Vec<f64>) -> Axis {
+    let name = &short(name);
     let n = points.len();
     if let [first, .., last] = points[..] {
         let scale = (last - first) / (n - 1) as f64;
@@ -88,15 +97,20 @@ pub(crate) fn axis_of_points(name: &str, unit: kalpha_core::Unit, points: Vec<f6
 
 /// Names made different from each other by `.2`, `.3`, ..
 pub(crate) fn unique(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut taken = HashSet::new();
+    // How often each name was given away.
+    let mut taken: HashMap<String, usize> = HashMap::new();
     let mut out = Vec::new();
     for name in names {
-        let mut free = name.clone();
-        let mut number = 2usize;
-        while !taken.insert(free.clone()) {
-            free = format!("{name}.{number}");
+        let mut number = taken.get(&name).copied().unwrap_or(0);
+        let free = loop {
             number += 1;
-        }
+            let free = if number == 1 { name.clone() } else { format!("{name}.{number}") };
+            if number == 1 || !taken.contains_key(&free) {
+                break free;
+            }
+        };
+        taken.insert(name, number);
+        taken.entry(free.clone()).or_insert(1);
         out.push(free);
     }
     out
@@ -149,7 +163,7 @@ impl SignalList {
             found: "no signal".to_owned(),
         })?;
         diagnostics.append(&mut signal.diagnostics);
-        let metadata = std::mem::take(&mut signal.metadata);
+        let metadata = signal.metadata.as_ref().clone();
         let (rows, said) = signal.rows().map_err(|e| input.rows_error(e))?;
         diagnostics.extend(said);
         let source = input.source(self.format, self.version);
@@ -196,12 +210,12 @@ impl Signal {
     /// One spectrum.
     pub fn spectrum(name: impl Into<String>, axis: Axis, values: Vec<f64>, whole: Whole) -> Self {
         Self {
-            name: name.into(),
+            name: short(&name.into()),
             navigation: Vec::new(),
             axis,
             values,
             whole,
-            metadata: Metadata::default(),
+            metadata: Arc::default(),
             diagnostics: Vec::new(),
         }
     }

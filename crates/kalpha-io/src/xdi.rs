@@ -12,6 +12,7 @@ use crate::{
 };
 use kalpha_core::{Code, Dataset, Diagnostic, Metadata, Modality};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// The reader of XDI.
 pub(crate) struct Xdi;
@@ -123,8 +124,9 @@ fn list(input: &Input) -> Result<SignalList, IoError> {
         list.diagnostics.push(Diagnostic::warning(Code::UnknownFormatVersion, message));
     }
     signals_of(input, table, header.labels(width), &Map::new(), &mut list)?;
+    let metadata: Arc<Metadata> = header.metadata().into();
     for signal in &mut list.signals {
-        signal.metadata = header.metadata();
+        signal.metadata = metadata.clone();
         signal.whole = Whole::NoCounts;
     }
     list.vendor = json!({

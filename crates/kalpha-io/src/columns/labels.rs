@@ -134,7 +134,7 @@ fn cut(line: &str, style: Style, n: usize) -> Option<(Vec<String>, bool)> {
         return Some((labels, true));
     }
     (separated.len() == n).then(|| {
-        let blank = bare.trim().split_whitespace().count() == n;
+        let blank = bare.split_whitespace().count() == n;
         (separated, !blank)
     })
 }

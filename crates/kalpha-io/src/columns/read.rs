@@ -11,6 +11,7 @@ use crate::{
 };
 use kalpha_core::{Axis, Code, Diagnostic, Metadata, Modality, Unit};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// Name of all columns together, as rows.
 pub(crate) const ALL: &str = "all";
@@ -143,7 +144,7 @@ fn block_signals(
         let name = names.map_or_else(|| "column 1".to_owned(), |_| of(0));
         let values = block.columns.into_iter().next().unwrap_or_default();
         let mut signal = Signal::spectrum(format!("{prefix}{name}"), axis, values, Whole::Counts);
-        signal.metadata = metadata(fields, None);
+        signal.metadata = metadata(fields, None).into();
         let message = "the file has one column: channels are numbered";
         signal.diagnostics.push(
             Diagnostic::warning(Code::MissingMetadata, message)
@@ -170,12 +171,13 @@ fn block_signals(
         list.default = place;
         list.remark = remark;
     }
+    let metadata: Arc<Metadata> = metadata(fields, modality).into();
     for &i in &y {
         let whole = if labels::is_rate(&of(i)) { Whole::NoCounts } else { whole };
         let values = block.columns[i].clone();
         let mut signal =
             Signal::spectrum(format!("{prefix}{}", of(i)), axis.clone(), values, whole);
-        signal.metadata = metadata(fields, modality);
+        signal.metadata = metadata.clone();
         signal.diagnostics = said.clone();
         list.signals.push(signal);
     }
