@@ -11,7 +11,6 @@ use crate::{
 };
 use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Modality, Unit};
 use serde_json::{Map, Value};
-use std::sync::Arc;
 
 /// The reader of EPICS multichannel text.
 pub(crate) struct EpicsMca;
@@ -117,12 +116,12 @@ fn list(input: &Input) -> Result<SignalList, IoError> {
             if elements == 1 { "spectrum".to_owned() } else { format!("element {}", element + 1) };
         let mut signal = Signal::spectrum(name, axis, values, Whole::Counts);
         let time = |key: &str| of(&numbers(&fields, key), element).filter(|t| *t > 0.0);
-        signal.metadata = Arc::new(Metadata {
+        signal.metadata = Metadata {
             modality: Some(Modality::Xrf),
             live_time_s: time("LIVE_TIME"),
             real_time_s: time("REAL_TIME"),
             ..Metadata::default()
-        });
+        };
         if missing {
             let message = "the file gives no energy calibration: channels are numbered";
             signal.diagnostics.push(

@@ -162,7 +162,7 @@ fn list(input: &Input) -> Result<SignalList, IoError> {
         }
         signal
     };
-    signal.metadata = metadata(&content.fields).into();
+    signal.metadata = metadata(&content.fields);
     list.signals.push(signal);
     list.vendor = Value::Object(content.fields);
     Ok(list)

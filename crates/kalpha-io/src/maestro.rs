@@ -11,7 +11,6 @@ use crate::{
 };
 use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Unit};
 use serde_json::{Map, Value};
-use std::sync::Arc;
 
 /// The reader of Maestro `.spe`.
 pub(crate) struct Maestro;
@@ -138,12 +137,12 @@ fn list(input: &Input) -> Result<SignalList, IoError> {
     let times = sections.iter().find(|s| s.name == "MEAS_TIM").map(Section::numbers);
     let time = |i: usize| times.as_ref().and_then(|t| t.get(i)).copied().filter(|t| *t > 0.0);
     let mut signal = Signal::spectrum("spectrum", axis, values, Whole::Counts);
-    signal.metadata = Arc::new(Metadata {
+    signal.metadata = Metadata {
         title: line("SPEC_ID").map(str::to_owned),
         live_time_s: time(0),
         real_time_s: time(1),
         ..Metadata::default()
-    });
+    };
     let mut vendor = Map::new();
     for section in sections.iter().filter(|s| s.name != "DATA") {
         vendor.insert(section.name.to_owned(), section.lines.join("\n").into());

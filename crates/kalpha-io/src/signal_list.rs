@@ -46,8 +46,8 @@ pub(crate) struct Signal {
     pub axis: Axis,
     pub values: Vec<f64>,
     pub whole: Whole,
-    /// What holds for this signal; shared, since a file may have a column for each byte.
-    pub metadata: Arc<Metadata>,
+    /// What holds for this signal.
+    pub metadata: Metadata,
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -163,10 +163,12 @@ impl SignalList {
             found: "no signal".to_owned(),
         })?;
         diagnostics.append(&mut signal.diagnostics);
-        let metadata = signal.metadata.as_ref().clone();
+        let metadata = std::mem::take(&mut signal.metadata);
         let (rows, said) = signal.rows().map_err(|e| input.rows_error(e))?;
         diagnostics.extend(said);
-        let source = input.source(self.format, self.version);
+        let mut source = input.source(self.format, self.version);
+        // Text has no types; this is what every program makes of its numbers.
+        source.dtype = Some("float64".to_owned());
         Ok(Dataset { rows, metadata, vendor: self.vendor, mask: None, source, diagnostics })
     }
 
@@ -215,7 +217,7 @@ impl Signal {
             axis,
             values,
             whole,
-            metadata: Arc::default(),
+            metadata: Metadata::default(),
             diagnostics: Vec::new(),
         }
     }

@@ -100,7 +100,7 @@ fn text<'a>(fields: &'a Map<String, Value>, key: &str) -> &'a str {
 }
 
 fn metadata(settings: &Map<String, Value>, region: &Map<String, Value>) -> Metadata {
-    let stated = |key: &str| Some(text(region, key)).filter(|t| !t.is_empty()).map(str::to_owned);
+    let stated = |key: &str| Some(text(region, key)).filter(|t| !t.is_empty()).map(short);
     let energy = text(region, "Excitation Energy").parse::<f64>().ok().filter(|e| *e > 0.0);
     let modality = match text(region, "Analysis Method") {
         "XPS" if text(region, "Scan Mode") == "ConstantFinalState" => Some(Modality::Xas),
@@ -114,7 +114,7 @@ fn metadata(settings: &Map<String, Value>, region: &Map<String, Value>) -> Metad
         instrument: stated("Analyzer").or_else(|| stated("Analyzer Lens")),
         // Meaningless where it is what is scanned.
         beam_energy_kev: energy.filter(|_| modality != Some(Modality::Xas)).map(|e| e / 1000.0),
-        detector: Some(text(settings, "Detector")).filter(|t| !t.is_empty()).map(str::to_owned),
+        detector: Some(text(settings, "Detector")).filter(|t| !t.is_empty()).map(short),
         ..Metadata::default()
     }
 }
@@ -146,8 +146,8 @@ fn list(input: &Input) -> Result<SignalList, IoError> {
     };
     let per_second = text(&content.settings, "Counts Per Second") == "yes";
     let none = Map::new();
-    let metadata: Vec<Arc<Metadata>> =
-        content.regions.iter().map(|r| metadata(&content.settings, r).into()).collect();
+    let metadata: Vec<Metadata> =
+        content.regions.iter().map(|r| metadata(&content.settings, r)).collect();
     let mut curves = vec![0usize; content.regions.len() + 1];
     content.curves.iter().for_each(|c| curves[c.region] += 1);
     let mut main: Vec<Vec<usize>> = vec![Vec::new(); content.regions.len() + 1];

@@ -7,12 +7,11 @@
 use crate::{
     Confidence, FormatId, Input, IoError, OpenOptions, Reader,
     columns::{insert, signals_of, table},
-    signal_list::{SignalList, Whole},
+    signal_list::{SignalList, Whole, short},
     xml,
 };
 use kalpha_core::{Code, Dataset, Diagnostic, Metadata, Modality};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 
 /// The reader of XDI.
 pub(crate) struct Xdi;
@@ -61,14 +60,14 @@ impl Header {
             .filter(|v| !v.is_empty())
     }
 
-    /// What `Column.N` says: the axis with its unit, the others by name.
+    /// What `Column.N` says: the abscissa with its unit, the others by name.
     fn labels(&self, n: usize) -> Option<Vec<String>> {
         let label = |i: usize| {
             let text = self.text("Column", &(i + 1).to_string())?;
             let text = text.split("||").next().unwrap_or(text).trim();
-            let (name, unit) = crate::columns::labels::name_and_unit(text);
-            let named = unit.is_some() && crate::columns::labels::axis_label(text, &[]).is_some();
-            Some(if named { text } else { name.split_whitespace().next()? }.to_owned())
+            // The first column is the abscissa, whose unit counts.
+            let name = text.split_whitespace().next()?;
+            Some(if i == 0 { text } else { name }.to_owned())
         };
         (0..n).map(label).collect()
     }
@@ -79,10 +78,10 @@ impl Header {
             facility.into_iter().chain(self.text("Beamline", "name")).collect();
         let element = self.text("Element", "symbol").or_else(|| self.text("Scan", "element"));
         Metadata {
-            title: self.text("Sample", "name").map(str::to_owned),
+            title: self.text("Sample", "name").map(short),
             modality: Some(Modality::Xas),
-            instrument: (!instrument.is_empty()).then(|| instrument.join(" ")),
-            listed_elements: element.map(str::to_owned).into_iter().collect(),
+            instrument: (!instrument.is_empty()).then(|| short(&instrument.join(" "))),
+            listed_elements: element.map(short).into_iter().collect(),
             ..Metadata::default()
         }
     }
@@ -124,7 +123,7 @@ fn list(input: &Input) -> Result<SignalList, IoError> {
         list.diagnostics.push(Diagnostic::warning(Code::UnknownFormatVersion, message));
     }
     signals_of(input, table, header.labels(width), &Map::new(), &mut list)?;
-    let metadata: Arc<Metadata> = header.metadata().into();
+    let metadata = header.metadata();
     for signal in &mut list.signals {
         signal.metadata = metadata.clone();
         signal.whole = Whole::NoCounts;

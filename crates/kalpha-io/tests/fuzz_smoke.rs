@@ -1,6 +1,6 @@
 //! Byte mutation of real and tiny files: any bytes give a dataset or an error, in little memory.
 //!
-//! `KALPHA_FUZZ_SECONDS` (default 3) is spent on each format; `KALPHA_FUZZ_SEED` starts elsewhere.
+//! `KALPHA_FUZZ_SECONDS` (default 2) is spent on each format; `KALPHA_FUZZ_SEED` starts elsewhere.
 //! A failure prints the seed of its case, which alone reproduces it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -131,6 +131,9 @@ fn check(dataset: &Dataset) {
 fn format_of(path: &Path) -> FormatId {
     match path.extension().unwrap().to_str().unwrap() {
         "dat" | "csv" | "txt" | "xmu" => "columns",
+        "vms" | "npl" => "vamas",
+        "mca" => "epics_mca",
+        "specs" => "specs_xy",
         other => other,
     }
     .parse()
@@ -160,8 +163,9 @@ fn one(path: &Path, original: &[u8], case: u64) -> bool {
 
 fn seeds(extension: &str) -> Vec<PathBuf> {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let real =
-        ["data/eds", "data/formats", "data/xas"].into_iter().filter_map(kalpha_reference::path);
+    let real = ["data/eds", "data/formats", "data/xas", "data/xps", "data/xrf"]
+        .into_iter()
+        .filter_map(kalpha_reference::path);
     let mut found: Vec<PathBuf> = real
         .chain([corpus])
         .flat_map(|folder| fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()))
@@ -179,7 +183,7 @@ fn fuzz(extension: &str) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let files: Vec<_> = seeds(extension).into_iter().map(|p| (fs::read(&p).unwrap(), p)).collect();
     assert!(!files.is_empty());
-    let end = Instant::now() + Duration::from_secs(number("KALPHA_FUZZ_SECONDS", 3));
+    let end = Instant::now() + Duration::from_secs(number("KALPHA_FUZZ_SECONDS", 2));
     let mut case = number("KALPHA_FUZZ_SEED", 1) << 32;
     let (mut read, mut slowest) = (0, (Duration::ZERO, 0));
     // Every file takes as much time, so the tiny ones are tried most often.
@@ -230,6 +234,21 @@ fn columns() {
 }
 
 #[test]
+fn surface_analysis() {
+    fuzz("vms");
+    fuzz("npl");
+    fuzz("specs");
+}
+
+#[test]
+fn multichannel() {
+    fuzz("mca");
+    fuzz("spe");
+    fuzz("spec");
+    fuzz("labspec");
+}
+
+#[test]
 fn xdi() {
     fuzz("xdi");
 }
@@ -248,7 +267,11 @@ fn rpl() {
 #[test]
 fn truncation() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    for extension in ["bcf", "dat", "hspy", "msa", "npy", "prj", "rpl", "xdi"] {
+    let extensions = [
+        "bcf", "dat", "hspy", "labspec", "mca", "msa", "npy", "prj", "rpl", "spe", "spec", "specs",
+        "vms", "xdi",
+    ];
+    for extension in extensions {
         for path in seeds(extension) {
             let bytes = fs::read(&path).unwrap();
             let corpus = path.starts_with(env!("CARGO_MANIFEST_DIR"));

@@ -9,7 +9,7 @@ use crate::{
 use flate2::read::GzDecoder;
 use kalpha_core::{Axis, Code, Diagnostic, Metadata, Modality, Unit};
 use serde_json::{Map, Value, json};
-use std::{io::Read, sync::Arc};
+use std::io::Read;
 
 const MAGIC: &str = "Athena project file";
 
@@ -201,13 +201,12 @@ fn group_signals(input: &Input, group: &Group, list: &mut SignalList) -> Result<
         return Err(input.corrupt(group.offset, field, "finite numbers", bad));
     }
     let axis = group.axis(x);
-    let metadata: Arc<Metadata> = Metadata {
+    let metadata = Metadata {
         title: Some(label.clone()),
         modality: Some(Modality::Xas),
         listed_elements: group.arg("bkg_z").or_else(|| group.arg("atsym")).into_iter().collect(),
         ..Metadata::default()
-    }
-    .into();
+    };
     for name in ARRAYS {
         let Some(values) = numbers(input, group, name)? else {
             if name == "y" {

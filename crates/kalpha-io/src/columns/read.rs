@@ -6,15 +6,17 @@ use super::{
 };
 use crate::{
     Input, IoError,
-    signal_list::{Series, Signal, SignalList, Whole, axis_of_points, unique},
+    signal_list::{Series, Signal, SignalList, Whole, axis_of_points, short, unique},
     xml,
 };
 use kalpha_core::{Axis, Code, Diagnostic, Metadata, Modality, Unit};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 
 /// Name of all columns together, as rows.
 pub(crate) const ALL: &str = "all";
+
+/// Each column is a signal with a name and metadata; no program writes as many.
+const MOST_COLUMNS: usize = 1 << 16;
 
 /// `key: value` or `key = value` in a line of the header.
 fn field(line: &str) -> Option<(String, String)> {
@@ -39,7 +41,7 @@ pub(crate) fn insert(fields: &mut Map<String, Value>, key: String, value: String
 fn metadata(fields: &Map<String, Value>, modality: Option<Modality>) -> Metadata {
     let text = |names: &[&str]| {
         let found = fields.iter().find(|(k, _)| names.iter().any(|n| k.eq_ignore_ascii_case(n)));
-        found.and_then(|(_, v)| v.as_str()).map(str::to_owned)
+        found.and_then(|(_, v)| v.as_str()).map(short)
     };
     Metadata {
         title: text(&["title", "name", "sample", "sample name"]),
@@ -134,6 +136,9 @@ fn block_signals(
     list: &mut SignalList,
 ) -> Result<(), IoError> {
     let n = block.columns.len();
+    if n > MOST_COLUMNS {
+        return Err(input.too_large("columns", n as u64, MOST_COLUMNS as u64));
+    }
     let extension = input.extension();
     let of = |i: usize| match names.and_then(|names| names.get(i)) {
         Some(name) if !name.is_empty() => name.clone(),
@@ -144,7 +149,7 @@ fn block_signals(
         let name = names.map_or_else(|| "column 1".to_owned(), |_| of(0));
         let values = block.columns.into_iter().next().unwrap_or_default();
         let mut signal = Signal::spectrum(format!("{prefix}{name}"), axis, values, Whole::Counts);
-        signal.metadata = metadata(fields, None).into();
+        signal.metadata = metadata(fields, None);
         let message = "the file has one column: channels are numbered";
         signal.diagnostics.push(
             Diagnostic::warning(Code::MissingMetadata, message)
@@ -171,7 +176,7 @@ fn block_signals(
         list.default = place;
         list.remark = remark;
     }
-    let metadata: Arc<Metadata> = metadata(fields, modality).into();
+    let metadata = metadata(fields, modality);
     for &i in &y {
         let whole = if labels::is_rate(&of(i)) { Whole::NoCounts } else { whole };
         let values = block.columns[i].clone();

@@ -3,12 +3,11 @@
 use crate::{
     Input, IoError,
     columns::{insert, labels},
-    signal_list::{Signal, SignalList, Whole, axis_of_points, unique},
+    signal_list::{Signal, SignalList, Whole, axis_of_points, short, unique},
     xml,
 };
 use kalpha_core::{Axis, Code, Diagnostic, Metadata, Unit};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 
 /// One scan.
 #[derive(Default)]
@@ -140,7 +139,7 @@ impl Scan {
         let times = self.numbers("@CTIME");
         let time = |i: usize| times.get(i).copied().filter(|t| *t > 0.0);
         Metadata {
-            title: Some(self.title.clone()).filter(|t| !t.is_empty()),
+            title: Some(short(&self.title)).filter(|t| !t.is_empty()),
             live_time_s: time(1),
             real_time_s: time(2),
             ..Metadata::default()
@@ -201,7 +200,7 @@ impl Scan {
                 _ => Axis::index("point", equal.len()),
             }];
         }
-        signal.metadata = self.metadata().into();
+        signal.metadata = self.metadata();
         signal.diagnostics = said;
         Some(signal)
     }
@@ -226,7 +225,7 @@ impl Scan {
         let known = labels::axis_label(&label(0), x);
         let (name, unit) = known.map_or_else(|| (label(0), Unit::None), |l| (l.name, l.unit));
         let axis = axis_of_points(&name, unit, x.clone());
-        let metadata: Arc<Metadata> = self.metadata().into();
+        let metadata = self.metadata();
         let columns = self.columns.iter().enumerate().skip(1);
         let signals = columns.map(|(i, values)| {
             let mut signal = Signal::spectrum(

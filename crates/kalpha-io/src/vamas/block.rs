@@ -84,6 +84,11 @@ pub(super) struct Block {
     pub ordinates: Vec<Vec<f64>>,
 }
 
+/// A line without blanks and without the NUL that PHI leaves at its end.
+pub(super) fn bare(line: &str) -> &str {
+    line.trim_matches(|c: char| c.is_whitespace() || c == '\0')
+}
+
 /// True where a block of this kind has the item at all.
 fn has(number: usize, mode: &str, technique: &str, scan: &str) -> bool {
     let profile = matches!(mode, "MAPDP" | "MAPSVDP" | "SDP" | "SDPSV");
@@ -110,8 +115,8 @@ impl Block {
     ) -> Result<Self, IoError> {
         let offset = lines.offset();
         let name = |what: &str| format!("block {number}, {what}");
-        let id = lines.text(&name("identifier"))?.trim().to_owned();
-        let sample = lines.text(&name("sample"))?.trim().to_owned();
+        let id = bare(lines.text(&name("identifier"))?).to_owned();
+        let sample = bare(lines.text(&name("sample"))?).to_owned();
         let items = vec![Arc::from([]); 41];
         let mut block =
             Self { id, sample, items, own: vec![false; 41], offset, ordinates: Vec::new() };
@@ -165,7 +170,7 @@ impl Block {
 
     /// One line of an item, trimmed; empty where there is none.
     pub fn text(&self, item: usize, line: usize) -> &str {
-        self.items.get(item).and_then(|lines| lines.get(line)).map_or("", |t| t.trim())
+        self.items.get(item).and_then(|lines| lines.get(line)).map_or("", |t| bare(t))
     }
 
     /// One line of an item as a number, where it is known.
@@ -177,7 +182,7 @@ impl Block {
     /// Label and unit of the corresponding variables.
     pub fn variables(&self) -> Vec<(&str, &str)> {
         let lines: &[String] = self.items.get(32).map_or(&[], |lines| lines);
-        lines.as_chunks::<2>().0.iter().map(|[l, u]| (l.trim(), u.trim())).collect()
+        lines.as_chunks::<2>().0.iter().map(|[l, u]| (bare(l), bare(u))).collect()
     }
 
     /// The items that stand in this block, by name.

@@ -8,7 +8,6 @@ use crate::{
 };
 use kalpha_core::{Axis, Code, Diagnostic, Metadata, Modality, Unit};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// What holds for the whole file.
 pub(super) struct Header {
@@ -195,7 +194,7 @@ fn block_signals(
     list: &mut SignalList,
 ) -> Result<(), IoError> {
     let (axis, from) = abscissa(input, header, block)?;
-    let metadata: Arc<Metadata> = metadata(header, block).into();
+    let metadata = metadata(header, block);
     let variables: Vec<(String, String)> =
         block.variables().iter().map(|(l, u)| ((*l).to_owned(), (*u).to_owned())).collect();
     let pulses = block.text(33, 0) == "pulse counting";

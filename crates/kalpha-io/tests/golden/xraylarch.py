@@ -62,6 +62,12 @@ def columns(path):
         yield entry(path, data[0], data[1])
 
 
+def decimal_commas(path):
+    data = read_ascii(str(path)).data
+    why = "larch takes the decimal comma of the file for the end of a column"
+    yield entry(path, data[0], data[1]) | {"differs": {"values": why}}
+
+
 def athena(path):
     project = read_athena(str(path), do_preedge=False, do_bkg=False, do_fft=False)
     groups = [project[name] for name in project.keys()]
@@ -96,6 +102,7 @@ def main():
     found += [(columns, p) for p in (DATA / "raman/morb").glob("*.txt")]
     found += [(columns, p) for p in (DATA / "xps").glob("*.txt")]
     found += [(columns, DATA / "xps/C1s_sample.csv"), (columns, DATA / "xrf/XRFSpectrum.mca")]
+    found += [(decimal_commas, DATA / "xas/pyfitit_Mn/001_Mn_metal.dat")]
     found += [(mca, DATA / "xrf/larch_xrf_spectra.mca")]
     entries = [e for read, path in sorted(found, key=lambda f: str(f[1])) for e in read(path)]
     lines = ",\n".join(json.dumps(e) for e in entries)

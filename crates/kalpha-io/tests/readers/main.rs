@@ -8,6 +8,8 @@ mod converted;
 mod corpus;
 mod fingerprint;
 mod hspy;
+mod multichannel;
 mod raw;
+mod surface;
 mod written;
 mod xas;
