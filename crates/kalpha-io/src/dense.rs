@@ -2,11 +2,15 @@
 
 use crate::{
     Input, IoError,
-    gather::{Gather, Gathered, Kind, not_counts},
+    blocks::{Blocks, HELD_BYTES, Stored, rows_of},
+    gather::{Block, Gather, Gathered, Kind, not_counts},
     plain::{Number, NumberKind, map, with_block},
 };
-use kalpha_core::{Axis, Code, DType, DenseRows, DenseValues, Diagnostic, NoiseModel, RowsMeta};
-use std::sync::Arc;
+use kalpha_core::{
+    Axis, Cell, CellBuffer, Code, DType, DenseRows, DenseValues, Diagnostic, NoiseModel, RowSource,
+    Rows, RowsError, RowsMeta,
+};
+use std::{ops::Range, sync::Arc};
 
 /// Bytes decoded at once.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -99,6 +103,12 @@ pub(crate) fn read_dense(
     {
         return Ok(dense);
     }
+    if (end - layout.offset) as u64 > HELD_BYTES {
+        let raw = RawRows { input: input.clone(), layout: layout.clone(), lengths };
+        let mut gathered = rows_of(input, raw, navigation, signal)?;
+        gathered.diagnostics.splice(0..0, diagnostics);
+        return Ok(Dense { gathered, mapped: true });
+    }
     let mut gather = Gather::new(rows, channels);
     let step = (BLOCK_BYTES / (channels * width)).max(1);
     let mut scratch = Vec::new();
@@ -162,8 +172,63 @@ fn mapped(
     }
     let rows = DenseRows::new(RowsMeta { noise, ..meta.clone() }, values)
         .map_err(|e| input.rows_error(e))?;
-    let gathered = Gathered { rows: Arc::new(rows), diagnostics };
-    Ok(Some(Dense { gathered, mapped: true }))
+    let rows: Rows = match (len * layout.number.width) as u64 > HELD_BYTES {
+        true => Arc::new(HandedBack { rows, input: input.clone() }),
+        false => Arc::new(rows),
+    };
+    Ok(Some(Dense { gathered: Gathered { rows, diagnostics }, mapped: true }))
+}
+
+/// Mapped rows whose pages go back to the system after use.
+struct HandedBack {
+    rows: DenseRows,
+    input: Input,
+}
+
+impl RowSource for HandedBack {
+    fn meta(&self) -> &RowsMeta {
+        self.rows.meta()
+    }
+
+    fn cell<'a>(
+        &'a self,
+        range: Range<usize>,
+        buffer: &'a mut CellBuffer,
+    ) -> Result<Cell<'a>, RowsError> {
+        // At most eight bytes a value; pages are handed back a little early for narrower ones.
+        self.input.used(range.len() * self.meta().channels * 8);
+        self.rows.cell(range, buffer)
+    }
+}
+
+/// Rows of a raw array, decoded when wanted.
+struct RawRows {
+    input: Input,
+    layout: Layout,
+    lengths: Vec<usize>,
+}
+
+impl Blocks for RawRows {
+    fn dtype(&self) -> Stored {
+        Stored::of(self.layout.number)
+    }
+
+    fn read(&self, range: Range<usize>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), IoError> {
+        let Layout { number, offset, strides } = &self.layout;
+        let bytes = self.input.bytes();
+        let row = self.lengths.last().copied().unwrap_or(0) * number.width;
+        self.input.used(range.len() * row);
+        let mut scratch = Vec::new();
+        let block = match strides {
+            None => &bytes[offset + range.start * row..offset + range.end * row],
+            Some(strides) => {
+                collect(bytes, &self.layout, &self.lengths, strides, range, &mut scratch);
+                &scratch
+            }
+        };
+        with_block(*number, block, take);
+        Ok(())
+    }
 }
 
 /// Lays out rows `range` in C order. The caller has checked that all of them are there.

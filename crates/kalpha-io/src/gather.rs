@@ -30,6 +30,18 @@ pub(crate) enum Block<'a> {
     F64(&'a [f64]),
 }
 
+impl Block<'_> {
+    /// Appends the values as f64.
+    pub fn append_to(&self, out: &mut Vec<f64>) {
+        macro_rules! each {
+            ($($kind:ident),*) => {
+                match self { $(Self::$kind(v) => out.extend(v.iter().map(|x| x.f64())),)* }
+            };
+        }
+        each!(U8, U16, U32, U64, I8, I16, I32, I64, F32, F64);
+    }
+}
+
 /// A stored value.
 trait Value: Copy {
     /// The value as a count, if it is one.

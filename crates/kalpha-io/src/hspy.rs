@@ -1,20 +1,16 @@
 //! HyperSpy `.hspy`: HDF5 with `/Experiments/<name>/{data, axis-0.., metadata,
 //! original_metadata}`.
 //!
-//! `tree.rs` turns groups and attributes into JSON, `read.rs` the data into rows and the
-//! metadata into [`kalpha_core::Metadata`]. Tested against HyperSpy (tests/readers/hspy.rs).
+//! `crate::hdf5` reads the file, `crate::hyperspy` knows what it means. Tested against HyperSpy
+//! (tests/readers/hspy.rs).
 
 mod read;
-mod tree;
 
-use crate::{Confidence, FormatId, Input, IoError, OpenOptions, Reader};
+use crate::{Confidence, FormatId, Input, IoError, OpenOptions, Reader, hdf5};
 use kalpha_core::Dataset;
 
 /// The reader of `.hspy`.
 pub(crate) struct Hspy;
-
-/// First bytes of every HDF5 file.
-const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 impl Reader for Hspy {
     fn format(&self) -> FormatId {
@@ -26,12 +22,12 @@ impl Reader for Hspy {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &["hspy", "hdf5", "h5"]
+        &["hspy"]
     }
 
     fn recognise(&self, input: &Input) -> Confidence {
         let named = self.extensions().contains(&input.extension().as_str());
-        match (input.head(8) == HDF5_MAGIC, named) {
+        match (input.head(8) == hdf5::MAGIC, named) {
             (true, _) if read::says_hyperspy(input) => Confidence::Certain,
             (true, true) => Confidence::Likely,
             (false, true) => Confidence::Name,

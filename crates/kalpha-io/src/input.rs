@@ -4,7 +4,12 @@ use crate::error::{DAMAGED, IoError};
 use kalpha_core::{Axis, AxisError, Buffer, RowsError, Source, Unit};
 use std::{
     fs::File,
+    ops::Range,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 /// A file and its bytes, memory-mapped or given.
@@ -12,6 +17,38 @@ use std::{
 pub struct Input {
     path: PathBuf,
     bytes: Buffer<u8>,
+    map: Option<Arc<Map>>,
+    folder: bool,
+}
+
+/// A mapped file whose pages are handed back to the system after use.
+#[derive(Debug)]
+struct Map {
+    map: memmap2::Mmap,
+    used: AtomicUsize,
+}
+
+/// So many mapped bytes may be held before they are handed back.
+const MAPPED_BYTES: usize = 64 << 20;
+
+/// Some of the bytes of a file.
+struct Part {
+    bytes: Buffer<u8>,
+    range: Range<usize>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+struct Shared(Arc<Map>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.map
+    }
 }
 
 impl Input {
@@ -27,7 +64,15 @@ impl Input {
         let file = File::open(path).map_err(fail)?;
         let metadata = file.metadata().map_err(fail)?;
         if metadata.is_dir() {
-            return Err(fail(std::io::ErrorKind::IsADirectory.into()));
+            if !crate::zarr::HEADERS.iter().any(|name| path.join(name).is_file()) {
+                return Err(fail(std::io::ErrorKind::IsADirectory.into()));
+            }
+            return Ok(Self {
+                path: path.to_owned(),
+                bytes: Vec::new().into(),
+                map: None,
+                folder: true,
+            });
         }
         if metadata.len() == 0 {
             return Ok(Self::from_bytes(path, Vec::new()));
@@ -35,12 +80,38 @@ impl Input {
         // SAFETY: the map is read-only and shared; it stays valid while the file keeps its
         // length, which is the documented condition above.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(fail)?;
-        Ok(Self { path: path.to_owned(), bytes: Buffer::new(map) })
+        let map = Arc::new(Map { map, used: AtomicUsize::new(0) });
+        let bytes = Buffer::new(Shared(Arc::clone(&map)));
+        Ok(Self { path: path.to_owned(), bytes, map: Some(map), folder: false })
     }
 
     /// Bytes that are in memory already, under the name they would have as a file.
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Self {
-        Self { path: path.to_owned(), bytes: Buffer::from(bytes) }
+        Self { path: path.to_owned(), bytes: Buffer::from(bytes), map: None, folder: false }
+    }
+
+    /// A part of the file as a file of its own, without a copy; the caller has checked that it is
+    /// there.
+    pub(crate) fn part(&self, path: &Path, range: Range<usize>) -> Self {
+        let part = Part { bytes: self.bytes.clone(), range };
+        let bytes = Buffer::new(part);
+        Self { path: path.to_owned(), bytes, map: self.map.clone(), folder: false }
+    }
+
+    /// Tells that `bytes` of the file were read and will not be wanted soon.
+    ///
+    /// After every 64 MiB the pages of the map are handed back, so that the memory of the
+    /// program does not grow with the file; who touches them again reads them again.
+    pub(crate) fn used(&self, bytes: usize) {
+        let Some(map) = &self.map else { return };
+        let before = map.used.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) >= MAPPED_BYTES {
+            map.used.store(0, Ordering::Relaxed);
+            #[cfg(unix)]
+            // SAFETY: the map is read-only and of a file: a page that is dropped is read from
+            // the file again when it is touched, with the same bytes.
+            let _ = unsafe { map.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
     }
 
     /// The path.
@@ -51,6 +122,11 @@ impl Input {
     /// The bytes; cloning them is cheap.
     pub fn bytes(&self) -> &Buffer<u8> {
         &self.bytes
+    }
+
+    /// True for a folder that is one dataset, as Zarr has it; it has no bytes of its own.
+    pub fn is_folder(&self) -> bool {
+        self.folder
     }
 
     /// The extension, lower case; empty where there is none.
@@ -69,7 +145,7 @@ impl Input {
             path: self.path.to_string_lossy().into_owned(),
             format: format.to_owned(),
             version,
-            bytes: Some(self.bytes.len() as u64),
+            bytes: (!self.folder).then_some(self.bytes.len() as u64),
             dtype: None,
             history: Vec::new(),
         }

@@ -8,6 +8,8 @@
 mod header;
 mod read;
 
+pub(crate) use header::{Header, number, read as header};
+
 use crate::{Confidence, FormatId, Input, IoError, OpenOptions, Reader};
 use kalpha_core::Dataset;
 

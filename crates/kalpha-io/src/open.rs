@@ -59,10 +59,10 @@ impl FromStr for EnergyAxis {
     }
 }
 
-/// Rows under another signal axis.
-struct Relabelled {
-    meta: RowsMeta,
-    source: Rows,
+/// Rows under another signal axis or noise model.
+pub(crate) struct Relabelled {
+    pub meta: RowsMeta,
+    pub source: Rows,
 }
 
 impl RowSource for Relabelled {

@@ -5,8 +5,8 @@
 //! "metadata": {"beam_energy_keV": 200, ..}, "vendor": .., "history": [..], "masked": [..]}`,
 //! slowest axis first.
 
-use crate::{Input, IoError};
-use kalpha_core::{Axis, Dataset, Event, Metadata, Points, Unit};
+use crate::{Input, IoError, open::Relabelled};
+use kalpha_core::{Axis, Dataset, Event, Metadata, NoiseModel, Points, RowsMeta, Unit};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -39,12 +39,26 @@ pub(crate) struct Sidecar {
     #[serde(default)]
     metadata: Map<String, Value>,
     #[serde(default)]
-    pub vendor: Value,
+    vendor: Value,
     #[serde(default)]
-    pub history: Vec<Event>,
+    history: Vec<Event>,
     /// Numbers of the rows that must not be used.
     #[serde(default)]
     masked: Vec<usize>,
+    /// What is known of the noise, where the values alone would say otherwise.
+    #[serde(default)]
+    noise: Option<NoiseModel>,
+}
+
+/// The JSON file beside an array, where there is one.
+pub(crate) fn beside(input: &Input) -> Result<Option<(Input, Sidecar)>, IoError> {
+    let path = input.path().with_extension("json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let file = Input::open(&path)?;
+    let parsed = Sidecar::parse(&file, file.bytes())?;
+    Ok(Some((file, parsed)))
 }
 
 /// The name of an axis that has none, counted from the last.
@@ -111,6 +125,7 @@ impl Sidecar {
         );
         stated.insert("vendor".to_owned(), dataset.vendor.clone());
         stated.insert("history".to_owned(), json!(history));
+        stated.insert("noise".to_owned(), json!(meta.noise));
         if let Some(mask) = &dataset.mask {
             let masked = mask.iter().enumerate().filter(|(_, masked)| **masked).map(|(i, _)| i);
             stated.insert("masked".to_owned(), masked.collect::<Vec<_>>().into());
@@ -141,7 +156,7 @@ impl Sidecar {
     }
 
     /// The metadata; a key nobody knows is an error, not a loss.
-    pub fn metadata(&self, file: &Input) -> Result<Metadata, IoError> {
+    fn metadata(&self, file: &Input) -> Result<Metadata, IoError> {
         let known = serde_json::to_value(Metadata::default()).unwrap_or_default();
         if let Some(key) = self.metadata.keys().find(|k| known.get(k.as_str()).is_none()) {
             let names: Vec<&str> =
@@ -152,8 +167,21 @@ impl Sidecar {
             .map_err(|error| file.corrupt(0, "metadata", "values of their types", error))
     }
 
+    /// Puts what is stated in the place of what the values alone say; axes are set already.
+    pub fn apply(self, file: &Input, mut dataset: Dataset) -> Result<Dataset, IoError> {
+        dataset.metadata = self.metadata(file)?;
+        dataset.mask = self.mask(file, dataset.meta().rows)?;
+        if let Some(noise) = self.noise.filter(|noise| *noise != dataset.meta().noise) {
+            let meta = RowsMeta { noise, ..dataset.meta().clone() };
+            dataset.rows = Arc::new(Relabelled { meta, source: dataset.rows });
+        }
+        dataset.vendor = self.vendor;
+        dataset.source.history = self.history;
+        Ok(dataset)
+    }
+
     /// One flag per row, where any row is masked.
-    pub fn mask(&self, file: &Input, rows: usize) -> Result<Option<Arc<[bool]>>, IoError> {
+    fn mask(&self, file: &Input, rows: usize) -> Result<Option<Arc<[bool]>>, IoError> {
         if self.masked.is_empty() {
             return Ok(None);
         }

@@ -134,6 +134,8 @@ fn format_of(path: &Path) -> FormatId {
         "vms" | "npl" => "vamas",
         "mca" => "epics_mca",
         "specs" => "specs_xy",
+        "nxs" => "nexus",
+        "h5" => "hdf5",
         other => other,
     }
     .parse()
@@ -218,6 +220,31 @@ fn hspy() {
 }
 
 #[test]
+fn zarr() {
+    fuzz("zarr");
+}
+
+#[test]
+fn zspy() {
+    fuzz("zspy");
+}
+
+#[test]
+fn npz() {
+    fuzz("npz");
+}
+
+#[test]
+fn nexus() {
+    fuzz("nxs");
+}
+
+#[test]
+fn hdf5() {
+    fuzz("h5");
+}
+
+#[test]
 fn msa() {
     fuzz("msa");
 }
@@ -268,8 +295,8 @@ fn rpl() {
 fn truncation() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let extensions = [
-        "bcf", "dat", "hspy", "labspec", "mca", "msa", "npy", "prj", "rpl", "spe", "spec", "specs",
-        "vms", "xdi",
+        "bcf", "dat", "h5", "hspy", "labspec", "mca", "msa", "npy", "npz", "nxs", "prj", "rpl",
+        "spe", "spec", "specs", "vms", "xdi", "zarr", "zspy",
     ];
     for extension in extensions {
         for path in seeds(extension) {

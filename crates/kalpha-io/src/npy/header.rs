@@ -13,7 +13,7 @@ pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// What the header says.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     pub version: u8,
     pub number: Number,
     pub fortran_order: bool,
@@ -35,7 +35,8 @@ fn quoted(text: &str) -> Option<&str> {
     text[1..].split(quote).next()
 }
 
-fn number(descr: &str) -> Option<Number> {
+/// The type of `descr`.
+pub(crate) fn number(descr: &str) -> Option<Number> {
     let (order, kind, width) = (descr.get(..1)?, descr.get(1..2)?, descr.get(2..)?);
     let kind = match kind {
         "u" | "b" => NumberKind::Unsigned,
@@ -52,7 +53,8 @@ fn number(descr: &str) -> Option<Number> {
     Number::new(kind, width.parse().ok()?, big_endian)
 }
 
-pub(super) fn read(input: &Input) -> Result<Header, IoError> {
+/// Reads the header of a `.npy`.
+pub(crate) fn read(input: &Input) -> Result<Header, IoError> {
     let bytes = input.bytes();
     if input.head(6) != MAGIC || bytes.len() < 12 {
         return Err(input.corrupt(0, "magic", "\\x93NUMPY", format!("{:02x?}", input.head(6))));

@@ -4,21 +4,10 @@ use super::header;
 use crate::{
     Input, IoError,
     dense::{Layout, Prefer, read_dense},
-    sidecar::{Sidecar, default_name},
+    sidecar::{beside, default_name},
 };
 use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Source};
 use serde_json::Value;
-
-/// The JSON file beside the array.
-fn sidecar(input: &Input) -> Result<Option<(Input, Sidecar)>, IoError> {
-    let path = input.path().with_extension("json");
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let file = Input::open(&path)?;
-    let parsed = Sidecar::parse(&file, file.bytes())?;
-    Ok(Some((file, parsed)))
-}
 
 pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
     let header = header::read(input)?;
@@ -28,7 +17,7 @@ pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
             found: "a single number".to_owned(),
         });
     };
-    let sidecar = sidecar(input)?;
+    let sidecar = beside(input)?;
     let mut diagnostics = Vec::new();
     let stated = match &sidecar {
         Some((file, sidecar)) => sidecar.axes(file, &header.shape)?,
@@ -74,17 +63,20 @@ pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
                 .hint("numpy.ascontiguousarray and an unsigned type avoid the copy"),
         );
     }
-    let mut source = Source {
+    let source = Source {
         dtype: Some(header.number.dtype()),
         ..input.source("npy", Some(header.version.to_string()))
     };
-    let (mut metadata, mut vendor, mut mask) = (Metadata::default(), Value::Null, None);
-    if let Some((file, sidecar)) = sidecar {
-        metadata = sidecar.metadata(&file)?;
-        mask = sidecar.mask(&file, dense.gathered.rows.meta().rows)?;
-        vendor = sidecar.vendor;
-        source.history = sidecar.history;
+    let dataset = Dataset {
+        rows: dense.gathered.rows,
+        metadata: Metadata::default(),
+        vendor: Value::Null,
+        mask: None,
+        source,
+        diagnostics,
+    };
+    match sidecar {
+        Some((file, sidecar)) => sidecar.apply(&file, dataset),
+        None => Ok(dataset),
     }
-    let rows = dense.gathered.rows;
-    Ok(Dataset { rows, metadata, vendor, mask, source, diagnostics })
 }

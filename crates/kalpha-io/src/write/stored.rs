@@ -23,8 +23,7 @@ pub(super) fn number_named(dtype: &str) -> Option<Number> {
         .find_map(|(word, kind)| name.strip_prefix(word).map(|bits| (kind, bits)))?,
     };
     let bits: usize = bits.parse().ok()?;
-    (bits % 8 == 0).then_some(())?;
-    Number::new(kind, bits / 8, false)
+    bits.is_multiple_of(8).then(|| Number::new(kind, bits / 8, false))?
 }
 
 /// The type to write a dataset in: as its file stored it, else the narrowest that holds it.

@@ -47,7 +47,7 @@ fn round_trip(dataset: &Dataset, folder: &Path, name: &str) -> Dataset {
 }
 
 /// Every format that keeps everything.
-const EXACT: [&str; 1] = ["a.npy"];
+const EXACT: [&str; 2] = ["a.npy", "a.zarr"];
 
 #[test]
 fn real_files_go_round_without_loss() {

@@ -4,6 +4,7 @@
 
 mod bcf;
 mod columns;
+mod containers;
 mod converted;
 mod corpus;
 mod fingerprint;

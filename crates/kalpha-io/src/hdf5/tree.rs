@@ -1,5 +1,6 @@
 //! HDF5 groups, attributes and small arrays as JSON.
 
+use crate::hyperspy::put;
 use hdf5_reader::{Attribute, Dataset, Datatype, group::Group};
 use serde_json::{Map, Number, Value};
 
@@ -10,47 +11,30 @@ const NODES: usize = 20_000;
 /// Longer arrays are not metadata; their shape is given instead.
 const VALUES: u64 = 65_536;
 
-/// HyperSpy marks what a value was in Python in front of its name.
-const MARKS: [&str; 8] = [
-    "_list_empty_",
-    "_tuple_empty_",
-    "_list_",
-    "_tuple_",
-    "_bs_",
-    "_datetime_",
-    "_sig_",
-    "_hspy_AxesManager_",
-];
-
 /// A group with all it holds, as JSON.
 ///
 /// Whatever cannot be read becomes `null`: missing metadata never fails a file.
-pub(super) fn group_json(group: &Group) -> Value {
+pub(crate) fn group_json(group: &Group) -> Value {
     convert(group, DEPTH, &mut NODES.clone())
 }
 
 fn convert(group: &Group, depth: usize, nodes: &mut usize) -> Value {
     let mut object = Map::new();
     for attribute in group.attributes().unwrap_or_default() {
-        object.insert(plain_name(&attribute.name).to_owned(), attribute_json(&attribute));
+        put(&mut object, &attribute.name, attribute_json(&attribute));
     }
     let (groups, datasets) = group.members().unwrap_or_default();
     for dataset in &datasets {
-        object.insert(plain_name(dataset.name()).to_owned(), dataset_json(dataset));
+        put(&mut object, dataset.name(), dataset_json(dataset));
     }
     for child in &groups {
         if depth == 0 || *nodes == 0 {
             break;
         }
         *nodes -= 1;
-        let name = plain_name(child.name());
-        object.insert(name.to_owned(), convert(child, depth - 1, nodes));
+        put(&mut object, child.name(), convert(child, depth - 1, nodes));
     }
     Value::Object(object)
-}
-
-fn plain_name(name: &str) -> &str {
-    MARKS.iter().find_map(|mark| name.strip_prefix(mark)).unwrap_or(name)
 }
 
 fn number(value: f64) -> Value {
@@ -66,7 +50,7 @@ fn text(value: String) -> Value {
 }
 
 /// An attribute as JSON: text, number, boolean or an array of them.
-pub(super) fn attribute_json(attribute: &Attribute) -> Value {
+pub(crate) fn attribute_json(attribute: &Attribute) -> Value {
     if let Datatype::Enum { .. } = attribute.datatype {
         // h5py stores a boolean as an enumeration of one byte.
         return attribute.raw_data.first().map_or(Value::Null, |&b| Value::Bool(b != 0));
@@ -116,6 +100,6 @@ fn dataset_json(dataset: &Dataset) -> Value {
 }
 
 /// Follows `a.b.c` through objects; `None` where a step is missing or null.
-pub(super) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+pub(crate) fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(value, |v, key| v.get(key)).filter(|v| !v.is_null())
 }

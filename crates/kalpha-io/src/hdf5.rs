@@ -1,0 +1,67 @@
+//! HDF5 files, for the formats that stand on them.
+//!
+//! The library reads the structure; the filters it lacks are our own (`filters.rs`). `array.rs`
+//! reads datasets by rows, `tree.rs` turns groups and attributes into JSON.
+
+mod array;
+mod filters;
+mod tree;
+
+pub(crate) use array::{Hdf5Array, for_each_box, shape_of};
+pub(crate) use tree::{at, attribute_json, group_json};
+
+use crate::{Input, IoError};
+use hdf5_reader::{Hdf5File, OpenOptions};
+
+/// First bytes of every HDF5 file.
+pub(crate) const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
+
+/// Deflate shrinks by at most so much; other filters get a share of their own.
+const DEFLATE_FACTOR: usize = 1032;
+/// What Zstandard and Blosc make of zeros.
+const ZEROS_FACTOR: usize = 1 << 16;
+
+/// Unpacked chunks kept at hand: two bands of a map in square chunks, as two threads read it.
+const CHUNK_CACHE_BYTES: usize = 64 << 20;
+
+/// An error of the library about `object`.
+pub(crate) fn fail(
+    input: &Input,
+    object: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> IoError {
+    IoError::Hdf5 {
+        file: input.path().to_owned(),
+        object: object.to_owned(),
+        source: source.into(),
+    }
+}
+
+/// The most bytes one chunk may unpack to.
+fn chunk_limit(input: &Input) -> usize {
+    // One chunk is held several times over while it is converted.
+    (256 << 20).min((8 << 20) + 64 * input.bytes().len())
+}
+
+/// Opens the file, with all filters and within the memory that its length allows.
+pub(crate) fn open(input: &Input) -> Result<Hdf5File, IoError> {
+    let unpacked = input.bytes().len().saturating_mul(ZEROS_FACTOR);
+    let options = OpenOptions {
+        max_chunk_bytes: chunk_limit(input),
+        max_read_bytes: (1 << 30).min(unpacked),
+        max_object_header_bytes: 8 << 20,
+        chunk_cache_bytes: CHUNK_CACHE_BYTES,
+        chunk_cache_slots: 1 << 14,
+        filter_registry: Some(filters::registry(chunk_limit(input))),
+        ..OpenOptions::default()
+    };
+    Hdf5File::from_owner(Bytes(input.bytes().clone()), options).map_err(|e| fail(input, "/", e))
+}
+
+struct Bytes(kalpha_core::Buffer<u8>);
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
