@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
         stride: usize,
         field: &str,
     ) -> Result<Vec<f64>, IoError> {
-        let length = n.checked_mul(stride.max(4)).unwrap_or(usize::MAX);
+        let length = n.saturating_mul(stride.max(4));
         let bytes = self.bytes(at, length, field)?;
         let order = if self.big_endian { f32::from_be_bytes } else { f32::from_le_bytes };
         let first = |chunk: &[u8]| chunk.first_chunk().map_or(f64::NAN, |b| f64::from(order(*b)));

@@ -106,6 +106,7 @@ pub(crate) static READERS: &[&dyn Reader] = &[
     &crate::uxd::Uxd,
     &crate::gsas::Gsas,
     &crate::jcamp::Jcamp,
+    &crate::spc::Spc,
     &crate::cif::Cif,
     &crate::xy::Xy,
     &crate::xdi::Xdi,

@@ -45,6 +45,7 @@ mod signal_list;
 mod spec;
 mod specs_xy;
 mod vamas;
+mod spc;
 mod uxd;
 pub mod write;
 mod xdi;

@@ -140,6 +140,17 @@ fn format_of(path: &Path) -> FormatId {
     }
     .parse()
     .unwrap()
+/// The format that is tried on a file; most bear the name of their extension.
+fn format_of(path: &Path) -> FormatId {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let format = match path.extension().unwrap().to_str().unwrap() {
+        "raw" if name.starts_with("tiny_v") => "bruker-raw",
+        "xye" | "prn" => "xy",
+        "fxye" => "gsas",
+        "jdx" | "dx" => "jcamp-dx",
+        other => other,
+    };
+    format.parse().unwrap()
 }
 
 fn one(path: &Path, original: &[u8], case: u64) -> bool {
@@ -166,6 +177,7 @@ fn one(path: &Path, original: &[u8], case: u64) -> bool {
 fn seeds(extension: &str) -> Vec<PathBuf> {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let real = ["data/eds", "data/formats", "data/xas", "data/xps", "data/xrf"]
+    let real = ["data/eds", "data/formats", "data/xrd/readers", "data/xrd/cif"]
         .into_iter()
         .filter_map(kalpha_reference::path);
     let mut found: Vec<PathBuf> = real
@@ -182,10 +194,16 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn fuzz(extension: &str) {
+    fuzz_for(extension, 3, one);
+}
+
+/// Seconds in which `one` is tried on mutations of every file of that extension.
+fn fuzz_for(extension: &str, seconds: u64, one: fn(&Path, &[u8], u64) -> bool) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let files: Vec<_> = seeds(extension).into_iter().map(|p| (fs::read(&p).unwrap(), p)).collect();
     assert!(!files.is_empty());
     let end = Instant::now() + Duration::from_secs(number("KALPHA_FUZZ_SECONDS", 2));
+    let end = Instant::now() + Duration::from_secs(number("KALPHA_FUZZ_SECONDS", seconds));
     let mut case = number("KALPHA_FUZZ_SEED", 1) << 32;
     let (mut read, mut slowest) = (0, (Duration::ZERO, 0));
     // Every file takes as much time, so the tiny ones are tried most often.
@@ -290,6 +308,44 @@ fn rpl() {
     fuzz("rpl");
 }
 
+/// Diffraction scans and the spectra that come in text.
+#[test]
+fn scans() {
+    let text = ["xrdml", "ras", "uxd", "fxye", "gsas", "xye", "cif", "jdx", "dx"];
+    for extension in text.into_iter().chain(["rasx", "brml", "spc"]) {
+        fuzz_for(extension, 1, one);
+    }
+}
+
+/// Bruker's `.raw` shares its extension with the data of Ripple.
+#[test]
+fn bruker_raw() {
+    fuzz_for("raw", 2, |path, original, case| {
+        let bruker = path.file_name().unwrap().to_str().unwrap().starts_with("tiny_v");
+        bruker && one(path, original, case)
+    });
+}
+
+/// Any text gives structures or an error, and every site has positions.
+#[test]
+fn structures() {
+    fuzz_for("cif", 2, |path, original, case| {
+        let mut bytes = original.to_vec();
+        mutate(&mut bytes, &mut Random(case));
+        let Ok(found) = kalpha_io::cif::structures(&Input::from_bytes(path, bytes)) else {
+            return false;
+        };
+        for structure in &found {
+            let operations = structure.operations.len();
+            for site in structure.sites.iter().take(8) {
+                let n = structure.positions(site).len();
+                assert!((1..=operations).contains(&n), "{n} of {operations}");
+            }
+        }
+        !found.is_empty()
+    });
+}
+
 /// Every prefix of every tiny file.
 #[test]
 fn truncation() {
@@ -299,6 +355,8 @@ fn truncation() {
         "spe", "spec", "specs", "vms", "xdi", "zarr", "zspy",
     ];
     for extension in extensions {
+    let scans = ["xrdml", "ras", "rasx", "brml", "uxd", "fxye", "gsas", "xye", "cif", "jdx", "spc"];
+    for extension in ["bcf", "hspy", "msa", "npy", "rpl"].into_iter().chain(scans) {
         for path in seeds(extension) {
             let bytes = fs::read(&path).unwrap();
             let corpus = path.starts_with(env!("CARGO_MANIFEST_DIR"));

@@ -179,8 +179,7 @@ fn version_3(fields: Fields) -> Result<Content, IoError> {
         note(&mut described, "generator_mA", fields.u32(at + 228, "generator current")?);
         note(&mut described, "used_wavelength", float(240, "used wavelength")?);
         let supplement = fields.count(at + 256, "length of supplements")?;
-        let data = at.checked_add(header).and_then(|at| at.checked_add(supplement));
-        let data = data.unwrap_or(usize::MAX);
+        let data = at.saturating_add(header).saturating_add(supplement);
         let values = fields.f32s(data, steps, 4, "intensities")?;
         // A rocking curve turns the sample alone.
         let axis = match kind {
@@ -264,7 +263,7 @@ fn version_4(fields: Fields) -> Result<Content, IoError> {
         note(&mut described, "generator_kV", fields.f32(at + 100, "generator voltage")?);
         note(&mut described, "generator_mA", fields.f32(at + 104, "generator current")?);
         note(&mut described, "used_wavelength", fields.f64(at + 112, "used wavelength")?);
-        let data = (at + 160).checked_add(supplement).unwrap_or(usize::MAX);
+        let data = (at + 160).saturating_add(supplement);
         let mut inside = at + 160;
         while inside.saturating_add(8) <= data.min(end) {
             let (kind, length) = segment(inside)?;

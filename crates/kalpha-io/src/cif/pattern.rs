@@ -140,7 +140,7 @@ pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
     for block in &document.blocks {
         for l in block.loops.iter().filter(|l| l.rows() > 1) {
             let powder = |tag: &&str| tag.get(..4).is_some_and(|t| t.eq_ignore_ascii_case("_pd_"));
-            if !l.tags.iter().any(|t| powder(t)) {
+            if !l.tags.iter().any(&powder) {
                 continue;
             }
             let Some((axis, taken)) = axis(block, l) else { continue };

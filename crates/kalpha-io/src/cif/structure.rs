@@ -103,7 +103,8 @@ fn cell(block: &Block) -> Result<Option<Cell>, CifError> {
         cell.angles[i] = number(ANGLES[i], Some(90.0))?;
     }
     let [a, b, c] = cell.lengths.map(|m| m.value);
-    if !(cell.volume() > 1e-6 * a * b * c) {
+    let flat = 1e-6 * a * b * c;
+    if cell.volume().partial_cmp(&flat) != Some(std::cmp::Ordering::Greater) {
         let got = format!("angles {:?}", cell.angles.map(|m| m.value));
         return Err(CifError::new(block.offset, "cell", "angles that span a volume", &got));
     }

@@ -12,8 +12,8 @@ pub(super) struct Wrong {
     pub expected: &'static str,
 }
 
-/// Repeated values never fill more than this.
-const MOST: usize = 1 << 26;
+/// Repeats make no more values than this, however many a damaged file asks for.
+const MOST: usize = 1 << 20;
 
 /// What a number is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,6 +111,8 @@ pub(super) struct Ordinates {
     pub failed_checks: usize,
     /// The last line ended with a difference.
     after_difference: bool,
+    /// Values made by repeats.
+    repeated: usize,
 }
 
 impl Ordinates {
@@ -148,7 +150,8 @@ impl Ordinates {
                     let (form, number) =
                         last.ok_or(Wrong { at: item.at, expected: "something to repeat" })?;
                     let times = item.number as usize;
-                    if times == 0 || self.y.len() + times > MOST {
+                    self.repeated = self.repeated.saturating_add(times);
+                    if times == 0 || self.repeated > MOST {
                         return Err(Wrong { at: item.at, expected: "a number of repeats" });
                     }
                     for _ in 1..times {

@@ -10,7 +10,7 @@ use kalpha_core::{Axis, Code, Diagnostic, Metadata, Modality, Unit};
 use serde_json::{Map, Value};
 
 /// Abscissas at the start of a line may depart by this many points: they are rounded.
-const OFF_AXIS: f64 = 1.0;
+const OFF_AXIS: f64 = 1.5;
 
 /// A label without blanks, dashes, slashes and underscores, in capitals.
 fn folded(label: &str) -> String {

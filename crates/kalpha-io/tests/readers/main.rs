@@ -7,6 +7,7 @@ mod columns;
 mod containers;
 mod converted;
 mod corpus;
+mod diffraction;
 mod fingerprint;
 mod hspy;
 mod multichannel;
