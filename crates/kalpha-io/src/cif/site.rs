@@ -2,7 +2,7 @@
 
 use super::{Block, CifError, Loop, Measured, Value};
 use serde::{Deserialize, Serialize};
-use std::f64::consts::PI;
+use std::{collections::HashMap, f64::consts::PI};
 
 /// A site of the asymmetric unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,22 +93,31 @@ fn u_of_b(b: Measured) -> Measured {
 const FRACT: [&str; 3] = ["_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z"];
 const PAIRS: [&str; 6] = ["11", "22", "33", "23", "13", "12"];
 
-fn aniso(block: &Block, label: &str) -> Option<[Measured; 6]> {
-    let (found, _) = block.find_loop("_atom_site_aniso_label")?;
-    let of = |values| Row { of: found, values };
-    let row = found.iter().map(of).find(|r| r.text("_atom_site_aniso_label") == Some(label))?;
-    let mut out = [Measured::default(); 6];
-    for (u, pair) in out.iter_mut().zip(PAIRS) {
-        let direct = row.number(&format!("_atom_site_aniso_U_{pair}"));
-        let from_b = || row.number(&format!("_atom_site_aniso_B_{pair}")).map(u_of_b);
-        *u = direct.or_else(from_b)?;
-    }
-    Some(out)
+/// Anisotropic displacements by label.
+fn anisotropic<'a>(block: &Block<'a>) -> HashMap<&'a str, [Measured; 6]> {
+    let Some((found, labels)) = block.find_loop("_atom_site_aniso_label") else {
+        return HashMap::new();
+    };
+    let columns = PAIRS.map(|pair| {
+        let u = found.column(&format!("_atom_site_aniso_U_{pair}"));
+        (u, found.column(&format!("_atom_site_aniso_B_{pair}")))
+    });
+    let of_row = |row: &[Value<'a>]| {
+        let label = row.get(labels)?.text()?;
+        let number = |i: Option<usize>| row.get(i?)?.number();
+        let mut out = [Measured::default(); 6];
+        for (out, (u, b)) in out.iter_mut().zip(columns) {
+            *out = number(u).or_else(|| number(b).map(u_of_b))?;
+        }
+        Some((label, out))
+    };
+    found.iter().filter_map(of_row).collect()
 }
 
 /// The sites of a block; `None` where it has no coordinates.
 pub(super) fn sites(block: &Block) -> Result<Option<Vec<Site>>, CifError> {
     let Some((found, _)) = block.find_loop(FRACT[0]) else { return Ok(None) };
+    let anisotropic = anisotropic(block);
     let mut sites = Vec::with_capacity(found.rows());
     for (i, values) in found.iter().enumerate() {
         let row = Row { of: found, values };
@@ -139,7 +148,7 @@ pub(super) fn sites(block: &Block) -> Result<Option<Vec<Site>>, CifError> {
             fract,
             occupancy: row.number("_atom_site_occupancy").unwrap_or(Measured::exact(1.0)),
             u_iso: u_iso.or_else(|| b_iso.map(u_of_b)),
-            u_aniso: aniso(block, label),
+            u_aniso: anisotropic.get(label).copied(),
             multiplicity: multiplicity.map(|m| m.value as u32).filter(|m| *m > 0),
             wyckoff: row.text("_atom_site_Wyckoff_symbol").and_then(|t| t.chars().next()),
         });

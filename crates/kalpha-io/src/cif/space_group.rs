@@ -3,6 +3,7 @@
 use super::{Block, CifError, Operation, hall};
 use kalpha_core::{Code, Diagnostic};
 use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, sync::OnceLock};
 
 /// Number, setting, short and full Hermann-Mauguin symbol and Hall symbol of 530 settings.
 ///
@@ -59,6 +60,14 @@ fn settings() -> impl Iterator<Item = Setting> {
             full: fields.next()?,
             hall: fields.next()?,
         })
+    })
+}
+
+/// Numbers of the groups by their operations.
+fn numbers() -> &'static HashMap<Vec<Operation>, u16> {
+    static NUMBERS: OnceLock<HashMap<Vec<Operation>, u16>> = OnceLock::new();
+    NUMBERS.get_or_init(|| {
+        settings().filter_map(|s| Some((hall::operations(s.hall)?, s.number))).collect()
     })
 }
 
@@ -262,10 +271,7 @@ pub(super) fn find(block: &Block, rhombohedral_cell: bool) -> Result<Found, CifE
         }
     }
     let named = chosen.map(|(s, _)| s).or_else(|| candidates.first().copied());
-    let by_operations = || {
-        let same = settings().find(|s| hall::operations(s.hall).is_some_and(|o| o == operations));
-        same.map(|s| s.number)
-    };
+    let by_operations = || numbers().get(&operations).copied();
     let number = number.or_else(|| named.map(|s| s.number)).or_else(by_operations);
     let group = SpaceGroup { number, hermann_mauguin, hall, operations_from };
     Ok(Found { group, operations, diagnostics })

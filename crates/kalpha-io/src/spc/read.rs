@@ -329,16 +329,12 @@ pub(super) fn content(input: &Input) -> Result<Content, IoError> {
     }
     let own_x = header.flags & flag::OWN_X != 0 && header.flags & flag::LISTED_X != 0;
     let mut at = header.data;
-    let shared = if own_x {
-        None
-    } else if header.flags & flag::LISTED_X != 0 && !header.old {
-        let x = fields.f32s(at, header.points, 4, "x values")?;
+    let listed = !own_x && header.flags & flag::LISTED_X != 0 && !header.old;
+    let mut x = Vec::new();
+    if listed {
+        x = fields.f32s(at, header.points, 4, "x values")?;
         at += 4 * x.len();
-        Some(axis_of_points(x_name, unit.clone(), x))
-    } else {
-        let (first, last, n) = (header.first, header.last, header.points);
-        Some(diffraction::spanned(x_name, unit.clone(), first, last, n))
-    };
+    }
     let mut subfiles = Vec::new();
     let end = input.bytes().len();
     while subfiles.len() < header.subfiles {
@@ -349,6 +345,15 @@ pub(super) fn content(input: &Input) -> Result<Content, IoError> {
         at = found.end;
         subfiles.push(found);
     }
+    // The number of points is trusted once the ordinates are there.
+    let shared = match (own_x, listed) {
+        (true, _) => None,
+        (false, true) => Some(axis_of_points(x_name, unit.clone(), x)),
+        (false, false) => {
+            let (first, last, n) = (header.first, header.last, header.points);
+            Some(diffraction::spanned(x_name, unit.clone(), first, last, n))
+        }
+    };
     let floats = subfiles.iter().all(|s| s.floats);
     let whole = if header.y_type == 4 { Whole::Counts } else { Whole::NoCounts };
     if let Some(lines) = log(fields).filter(|_| !header.old) {
