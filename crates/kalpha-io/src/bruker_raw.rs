@@ -16,7 +16,7 @@ pub(crate) struct BrukerRaw;
 
 impl Reader for BrukerRaw {
     fn format(&self) -> FormatId {
-        FormatId::new("bruker-raw")
+        FormatId::new("bruker_raw")
     }
 
     fn about(&self) -> &'static str {

@@ -17,7 +17,7 @@ pub(crate) struct Jcamp;
 
 impl Reader for Jcamp {
     fn format(&self) -> FormatId {
-        FormatId::new("jcamp-dx")
+        FormatId::new("jcamp_dx")
     }
 
     fn about(&self) -> &'static str {

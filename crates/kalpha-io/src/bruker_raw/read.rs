@@ -337,7 +337,7 @@ pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
         });
     }
     Ok(SignalList {
-        format: "bruker-raw",
+        format: "bruker_raw",
         version: Some(version.to_owned()),
         default: if series.is_empty() { 0 } else { signals.len() },
         signals,

@@ -382,7 +382,7 @@ pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
     });
     let default = signals.iter().position(|s| !s.name.contains("peak table")).unwrap_or(0);
     Ok(SignalList {
-        format: "jcamp-dx",
+        format: "jcamp_dx",
         version,
         signals,
         series: Vec::new(),
