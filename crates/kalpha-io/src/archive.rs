@@ -1,65 +1,48 @@
 //! Members of the ZIP archives in which some instruments pack their files.
 
-use crate::{Input, IoError};
-use std::io::{Cursor, Read};
-use zip::ZipArchive;
+use crate::{
+    Input, IoError,
+    zip::{MAGIC, Zip},
+};
+use std::borrow::Cow;
 
 /// A member may unpack to this many times its packed size, and a little more.
 ///
 /// XML packs by a factor of 10 to 50; deflate could reach 1032, which no instrument does.
-const RATIO: u64 = 200;
-const ALWAYS: u64 = 1 << 16;
+const RATIO: usize = 200;
+const ALWAYS: usize = 1 << 16;
 
 /// An opened archive.
-pub(crate) struct Archive<'a> {
-    input: &'a Input,
-    zip: ZipArchive<Cursor<&'a [u8]>>,
+pub(crate) struct Archive {
+    input: Input,
+    zip: Zip,
 }
 
 /// True where the first bytes are those of an archive whose list of members names `word`.
 pub(crate) fn is_archive_with(input: &Input, word: &str) -> bool {
     let bytes = input.bytes();
     let tail = &bytes[bytes.len().saturating_sub(1 << 16)..];
-    bytes.starts_with(b"PK\x03\x04") && tail.windows(word.len()).any(|w| w == word.as_bytes())
+    bytes.starts_with(MAGIC) && tail.windows(word.len()).any(|w| w == word.as_bytes())
 }
 
-impl<'a> Archive<'a> {
-    pub fn open(input: &'a Input) -> Result<Self, IoError> {
-        let zip = ZipArchive::new(Cursor::new(&input.bytes()[..]))
-            .map_err(|error| input.corrupt(0, "ZIP archive", "a list of members", error))?;
-        Ok(Self { input, zip })
+impl Archive {
+    pub fn open(input: &Input) -> Result<Self, IoError> {
+        Ok(Self { input: input.clone(), zip: Zip::open(input)? })
     }
 
     /// Names of the members, sorted as a person would: `Data2` before `Data10`.
     pub fn names(&self) -> Vec<String> {
-        // A name that cannot be decoded is none that an instrument writes.
-        let known = self.zip.file_names().filter_map(Result::ok);
-        let mut names: Vec<String> = known.map(|name| name.into_owned()).collect();
+        let mut names: Vec<String> = self.zip.names().map(str::to_owned).collect();
         names.sort_by_cached_key(|name| natural(name));
         names
     }
 
     /// The bytes of a member.
-    pub fn read(&mut self, name: &str) -> Result<Vec<u8>, IoError> {
-        let input = self.input;
-        let broken =
-            |error: String| input.corrupt(0, format!("{name:.80}"), "a member that unpacks", error);
-        let member = self.zip.by_name(name).map_err(|e| broken(e.to_string()))?;
-        let limit = member
-            .compressed_size()
-            .min(input.bytes().len() as u64)
-            .saturating_mul(RATIO)
-            .saturating_add(ALWAYS);
-        if member.size() > limit {
-            return Err(input.too_large(format!("{name:.80}"), member.size(), limit));
-        }
-        let claimed = member.size();
-        let mut bytes = Vec::new();
-        member.take(limit + 1).read_to_end(&mut bytes).map_err(|e| broken(e.to_string()))?;
-        if bytes.len() as u64 > limit {
-            return Err(input.too_large(format!("{name:.80}"), claimed, limit));
-        }
-        Ok(bytes)
+    pub fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, IoError> {
+        let packed = self.zip.packed_length(name).unwrap_or(0);
+        let limit = packed.min(self.input.bytes().len()).saturating_mul(RATIO);
+        let found = self.zip.read(name, limit.saturating_add(ALWAYS))?;
+        found.ok_or_else(|| self.input.corrupt(0, format!("{name:.80}"), "a member", "none"))
     }
 }
 

@@ -122,6 +122,11 @@ impl Zip {
         self.members.contains_key(name)
     }
 
+    /// Bytes that a member says it takes in the file.
+    pub fn packed_length(&self, name: &str) -> Option<usize> {
+        self.members.get(name).and_then(|m| usize::try_from(m.packed).ok())
+    }
+
     /// Where the packed bytes of a member lie in the file.
     fn range(&self, name: &str, member: &Member) -> Result<Range<usize>, IoError> {
         let bytes = self.input.bytes();

@@ -211,7 +211,7 @@ fn without_bulk(value: &mut Value) {
 }
 
 pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
-    let mut archive = Archive::open(input)?;
+    let archive = Archive::open(input)?;
     let names = archive.names();
     let scans: Vec<&String> = names
         .iter()

@@ -61,7 +61,7 @@ fn stepped_axis(positions: &[Vec<(String, f64)>]) -> Option<Axis> {
 }
 
 pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
-    let mut archive = Archive::open(input)?;
+    let archive = Archive::open(input)?;
     let names = archive.names();
     let (mut profiles, mut positions) = (Vec::new(), Vec::new());
     let mut vendor = Map::new();
