@@ -3,6 +3,8 @@
 //! Full size takes minutes and is archived in `benches/results`; CI runs a twentieth. A study
 //! that misses its bar fails.
 
+mod memory;
+
 use anyhow::bail;
 use clap::Args;
 use kalpha_core::{Ctx, Silent};
@@ -16,7 +18,7 @@ use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
 /// Which study, and how large.
 #[derive(Args)]
 pub struct Study {
-    /// overlap, composition, rare, or all
+    /// overlap, composition, rare, memory, or all
     name: String,
     /// A twentieth of the draws, as in CI
     #[arg(long)]
@@ -27,6 +29,13 @@ pub struct Study {
     /// Folder for the result page; printed only where absent
     #[arg(long)]
     out: Option<PathBuf>,
+    /// One step of the memory study, in a process of its own
+    #[arg(long, hide = true, requires = "file")]
+    step: Option<String>,
+    #[arg(long, hide = true)]
+    file: Option<PathBuf>,
+    #[arg(long, hide = true, default_value_t = 0)]
+    side: usize,
 }
 
 /// The page of a study, and what it missed.
@@ -36,9 +45,16 @@ struct Outcome {
 }
 
 pub fn run(study: &Study) -> anyhow::Result<()> {
+    if let (Some(step), Some(file)) = (&study.step, &study.file) {
+        return memory::step(step, file, study.side);
+    }
     type Run = fn(bool, u64) -> anyhow::Result<Outcome>;
-    let all: [(&str, Run); 3] =
-        [("overlap", overlap), ("composition", composition), ("rare", rare)];
+    let all: [(&str, Run); 4] = [
+        ("overlap", overlap),
+        ("composition", composition),
+        ("rare", rare),
+        ("memory", memory::memory),
+    ];
     let chosen: Vec<_> =
         all.into_iter().filter(|(name, _)| study.name == "all" || study.name == *name).collect();
     if chosen.is_empty() {

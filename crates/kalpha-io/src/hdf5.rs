@@ -11,7 +11,7 @@ pub(crate) use array::{Hdf5Array, for_each_box, shape_of};
 pub(crate) use tree::{at, attribute_json, group_json};
 
 use crate::{Input, IoError};
-use hdf5_reader::{Hdf5File, OpenOptions};
+use hdf5_reader::{Hdf5File, OpenOptions, group::Group};
 
 /// First bytes of every HDF5 file.
 pub(crate) const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -56,6 +56,12 @@ pub(crate) fn open(input: &Input) -> Result<Hdf5File, IoError> {
         ..OpenOptions::default()
     };
     Hdf5File::from_owner(Bytes(input.bytes().clone()), options).map_err(|e| fail(input, "/", e))
+}
+
+/// What kalpha wrote into a group beside the values, as JSON.
+pub(crate) fn own_json(group: &Group) -> Option<Vec<u8>> {
+    let data = group.dataset("kalpha").ok()?;
+    Some(data.read_array::<u8>().ok()?.iter().copied().collect())
 }
 
 struct Bytes(kalpha_core::Buffer<u8>);

@@ -10,7 +10,9 @@ use crate::{
     hdf5::at,
     sidecar::Sidecar,
 };
-use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Modality, Points, Source, Unit};
+use kalpha_core::{
+    Axis, Code, Dataset, Diagnostic, Metadata, Modality, Mode, Points, RowsMeta, Source, Unit,
+};
 use serde_json::{Map, Value, json};
 
 /// One signal of a file.
@@ -91,7 +93,7 @@ pub(crate) struct Described {
     pub metadata: Value,
     pub original_metadata: Value,
     /// What kalpha wrote, where it wrote the file.
-    pub kalpha: Option<String>,
+    pub kalpha: Option<Vec<u8>>,
     pub source: Source,
 }
 
@@ -112,25 +114,35 @@ pub(crate) fn dataset(
         let hint = format!("--signal takes {}", names.join(", "));
         diagnostics.push(Diagnostic::note(Code::Assumed, message).hint(hint));
     }
-    let mut axes = described.axes;
-    for FileAxis { axis, calibrated, .. } in &axes {
-        let sane = match &axis.points {
-            Points::Values(values) => values.iter().all(|v| v.is_finite()),
-            Points::Linear { .. } => *calibrated,
-        };
-        if !sane {
-            let message = format!("axis {} has no usable offset and scale", axis.name);
-            diagnostics.push(Diagnostic::warning(Code::MissingMetadata, message));
-        }
-    }
     let mut source = described.source;
     source.dtype = Some(data.dtype().name().to_owned());
-    // Images and the like are a grid of single values.
-    let signal = match is_spectra(&axes) {
-        true => axes.pop().map_or_else(|| Axis::index("Energy", 0), |a| a.axis),
-        false => Axis::index("intensity", 1),
+    let own = described.kalpha.map(|json| Sidecar::parse(input, &json)).transpose()?;
+    let shape: Vec<usize> = described.axes.iter().map(|a| a.axis.len()).collect();
+    let exact = match &own {
+        Some(own) => own.axes_of(input, &shape)?,
+        None => None,
     };
-    let navigation: Vec<Axis> = axes.into_iter().map(|a| a.axis).collect();
+    let spectra = is_spectra(&described.axes);
+    let mut axes = exact.unwrap_or_else(|| {
+        for FileAxis { axis, calibrated, .. } in &described.axes {
+            let sane = match &axis.points {
+                Points::Values(values) => values.iter().all(|v| v.is_finite()),
+                Points::Linear { .. } => *calibrated,
+            };
+            if !sane {
+                let message = format!("axis {} has no usable offset and scale", axis.name);
+                diagnostics.push(Diagnostic::warning(Code::MissingMetadata, message));
+            }
+        }
+        let mut axes: Vec<Axis> = described.axes.into_iter().map(|a| a.axis).collect();
+        // Images and the like are a grid of single values.
+        if !spectra {
+            axes.push(Axis::index("intensity", 1));
+        }
+        axes
+    });
+    let signal = axes.pop().unwrap_or_else(|| Axis::index("Energy", 0));
+    let navigation = axes;
     let gathered = rows_of(input, data, navigation, signal)?;
     diagnostics.extend(gathered.diagnostics);
     let dataset = Dataset {
@@ -144,9 +156,102 @@ pub(crate) fn dataset(
         source,
         diagnostics,
     };
-    match described.kalpha {
-        Some(text) => Sidecar::parse(input, text.as_bytes())?.apply(input, dataset),
+    match own {
+        Some(own) => own.apply(input, dataset),
         None => Ok(dataset),
+    }
+}
+
+/// A grid of single values is an image.
+pub(crate) fn is_image(meta: &RowsMeta) -> bool {
+    meta.channels == 1 && meta.signal.name == "intensity" && !meta.navigation.is_empty()
+}
+
+/// An axis as HyperSpy's dictionary gives it.
+pub(crate) fn axis_dictionary(axis: &Axis, navigate: bool) -> Value {
+    let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
+    let mut dictionary = json!({
+        "name": text(&axis.name),
+        "units": text(axis.unit.symbol()),
+        "size": axis.len(),
+        "navigate": navigate,
+        "is_binned": false,
+    });
+    let more = match &axis.points {
+        Points::Linear { offset, scale, .. } => {
+            json!({"_type": "UniformDataAxis", "offset": offset, "scale": scale})
+        }
+        Points::Values(values) => json!({"_type": "DataAxis", "axis": values}),
+    };
+    if let (Some(all), Value::Object(more)) = (dictionary.as_object_mut(), more) {
+        all.extend(more);
+    }
+    dictionary
+}
+
+/// Sets `a.b.c` in a tree.
+fn set(tree: &mut Value, path: &str, value: Value) {
+    let mut at = tree;
+    for key in path.split('.') {
+        if !at.is_object() {
+            *at = json!({});
+        }
+        at = &mut at[key];
+    }
+    *at = value;
+}
+
+/// HyperSpy's metadata: the tree the dataset came with, where it came from HyperSpy, under what
+/// is known in the field's terms.
+pub(crate) fn metadata_tree(dataset: &Dataset) -> Value {
+    let known = &dataset.metadata;
+    let came_with = dataset.vendor.get("metadata").filter(|tree| tree.get("General").is_some());
+    let mut tree = came_with.cloned().unwrap_or_else(|| json!({}));
+    let kind = match known.acquisition_mode {
+        Some(Mode::Sem) => "SEM",
+        _ => "TEM",
+    };
+    let signal_type = match known.modality {
+        Some(Modality::Eds) => format!("EDS_{kind}"),
+        Some(Modality::Eels) => "EELS".to_owned(),
+        _ => String::new(),
+    };
+    let stated = at(&tree, "Signal.signal_type").and_then(Value::as_str).unwrap_or_default();
+    if stated.is_empty() || !signal_type.is_empty() {
+        set(&mut tree, "Signal.signal_type", json!(signal_type));
+    }
+    set(&mut tree, "General.title", json!(known.title.as_deref().unwrap_or_default()));
+    let instrument = |key: &str| format!("Acquisition_instrument.{kind}.{key}");
+    let mut put = |path: String, value: Option<Value>| {
+        if let Some(value) = value {
+            set(&mut tree, &path, value);
+        }
+    };
+    let number = |x: Option<f64>| x.map(|x| json!(x));
+    put(instrument("beam_energy"), number(known.beam_energy_kev));
+    put(instrument("beam_current"), number(known.beam_current_na));
+    put(instrument("microscope"), known.instrument.as_ref().map(|t| json!(t)));
+    put(instrument("Stage.tilt_alpha"), number(known.tilt_stage));
+    if known.modality == Some(Modality::Eds) {
+        put(instrument("Detector.EDS.live_time"), number(known.live_time_s));
+        put(instrument("Detector.EDS.real_time"), number(known.real_time_s));
+        put(instrument("Detector.EDS.elevation_angle"), number(known.elevation_angle));
+        put(instrument("Detector.EDS.azimuth_angle"), number(known.azimuth_angle));
+        let resolution = known.energy_resolution_mn_ka_ev;
+        put(instrument("Detector.EDS.energy_resolution_MnKa"), number(resolution));
+    }
+    let elements = (!known.listed_elements.is_empty()).then(|| json!(known.listed_elements));
+    put("Sample.elements".to_owned(), elements);
+    tree
+}
+
+/// What the file came with, for HyperSpy's `original_metadata`.
+pub(crate) fn original_tree(dataset: &Dataset) -> Value {
+    let vendor = &dataset.vendor;
+    match vendor.get("original_metadata") {
+        Some(original) => original.clone(),
+        None if vendor.is_object() => vendor.clone(),
+        None => json!({}),
     }
 }
 

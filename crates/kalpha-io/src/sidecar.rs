@@ -155,6 +155,16 @@ impl Sidecar {
             .map(Some)
     }
 
+    /// The axes of an array of that shape; an image leaves out its last axis, of one point.
+    pub fn axes_of(&self, file: &Input, shape: &[usize]) -> Result<Option<Vec<Axis>>, IoError> {
+        if self.axes.len() != shape.len() + 1 {
+            return self.axes(file, shape);
+        }
+        let mut lengths = shape.to_vec();
+        lengths.push(1);
+        self.axes(file, &lengths)
+    }
+
     /// The metadata; a key nobody knows is an error, not a loss.
     fn metadata(&self, file: &Input) -> Result<Metadata, IoError> {
         let known = serde_json::to_value(Metadata::default()).unwrap_or_default();

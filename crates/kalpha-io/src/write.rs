@@ -8,10 +8,14 @@ mod csv;
 mod dataset;
 mod file;
 mod folder;
+mod hdf5;
+mod hspy;
 mod msa;
+mod nexus;
 mod npy;
 mod stored;
 mod zarr;
+mod zspy;
 
 pub use csv::{Field, write_csv};
 pub use dataset::{Writer, write_dataset, writer_for, writers};

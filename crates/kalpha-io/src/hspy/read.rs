@@ -2,7 +2,7 @@
 
 use crate::{
     Input, IoError, OpenOptions,
-    hdf5::{Hdf5Array, attribute_json, fail, group_json, open, shape_of},
+    hdf5::{Hdf5Array, attribute_json, fail, group_json, open, own_json, shape_of},
     hyperspy::{self, Described, Experiment},
 };
 use hdf5_reader::{Hdf5File, group::Group};
@@ -54,7 +54,7 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         axes,
         metadata: tree("metadata"),
         original_metadata: tree("original_metadata"),
-        kalpha: group.attribute("kalpha").ok().and_then(|a| a.read_string().ok()),
+        kalpha: own_json(group),
         source: input.source("hspy", version),
     };
     hyperspy::dataset(input, &found, number, options, data, described)

@@ -4,7 +4,7 @@ use super::axes::{attribute, guessed, spectrum_axis, stated, words};
 use crate::{
     Input, IoError, OpenOptions,
     blocks::{Blocks, rows_of},
-    hdf5::{Hdf5Array, fail, group_json, open},
+    hdf5::{Hdf5Array, fail, group_json, open, own_json},
     sidecar::{Sidecar, default_name},
 };
 use hdf5_reader::{Dataset as Hdf5Dataset, Datatype, Hdf5File, group::Group};
@@ -180,11 +180,20 @@ pub(super) fn read(input: &Input, options: &OpenOptions, nexus: bool) -> Result<
     let of_file = signal.group.dataset(&signal.dataset);
     let of_file = of_file.map_err(|e| fail(input, &signal.path, e))?;
     let shape = data.shape().to_vec();
-    let mut axes = match nexus {
-        true => stated(&signal.group, &of_file, &shape),
-        false => guessed(&signal.group, &of_file, &shape),
+    let own = own_json(&signal.group).map(|json| Sidecar::parse(input, &json)).transpose()?;
+    let exact = match &own {
+        Some(own) => own.axes_of(input, &shape)?,
+        None => None,
     };
-    let place = spectrum_axis(&axes);
+    let is_own = exact.is_some();
+    let mut axes = match (exact, nexus) {
+        (Some(axes), _) => axes.into_iter().map(Some).collect(),
+        (_, true) => stated(&signal.group, &of_file, &shape),
+        (_, false) => guessed(&signal.group, &of_file, &shape),
+    };
+    // What we wrote has its spectra last, and an image has none.
+    let image = is_own && axes.len() == shape.len() + 1;
+    let place = if is_own { axes.len() - 1 } else { spectrum_axis(&axes) };
     let named = axes.get_mut(place).and_then(Option::take);
     if named.is_none() {
         let message = "the file states no axis along the spectrum: its channels are numbered";
@@ -195,8 +204,9 @@ pub(super) fn read(input: &Input, options: &OpenOptions, nexus: bool) -> Result<
     }
     let spectrum =
         named.unwrap_or_else(|| Axis::index("channel", shape.get(place).copied().unwrap_or(0)));
-    let others = shape.len().saturating_sub(1);
-    let navigation = axes.into_iter().zip(&shape).enumerate().filter(|(i, _)| *i != place);
+    let others = axes.len().saturating_sub(1);
+    let lengths = shape.iter().chain(image.then_some(&1));
+    let navigation = axes.into_iter().zip(lengths).enumerate().filter(|(i, _)| *i != place);
     let navigation = navigation.enumerate().map(|(i, (_, (axis, &n)))| {
         axis.unwrap_or_else(|| Axis::index(default_name(others - i), n))
     });
@@ -205,7 +215,7 @@ pub(super) fn read(input: &Input, options: &OpenOptions, nexus: bool) -> Result<
         let message = format!("the spectra lie along axis {place} of {}", shape.len());
         diagnostics.push(Diagnostic::note(Code::Assumed, message));
     }
-    let data = data.along(Some(place));
+    let data = data.along((!image).then_some(place));
     let mut source = input.source(if nexus { "nexus" } else { "hdf5" }, None);
     source.dtype = Some(data.dtype().name().to_owned());
     let gathered = rows_of(input, data, navigation, spectrum)?;
@@ -216,7 +226,6 @@ pub(super) fn read(input: &Input, options: &OpenOptions, nexus: bool) -> Result<
         top => file.group(top).map_err(|e| fail(input, top, e))?,
     };
     let vendor = group_json(&entry);
-    let kalpha = signal.group.attribute("kalpha").ok().and_then(|a| a.read_string().ok());
     let dataset = Dataset {
         rows: gathered.rows,
         metadata: metadata(&vendor),
@@ -225,8 +234,8 @@ pub(super) fn read(input: &Input, options: &OpenOptions, nexus: bool) -> Result<
         source,
         diagnostics,
     };
-    match kalpha {
-        Some(text) => Sidecar::parse(input, text.as_bytes())?.apply(input, dataset),
+    match own {
+        Some(own) => own.apply(input, dataset),
         None => Ok(dataset),
     }
 }

@@ -32,8 +32,14 @@ pub trait Writer: Sync {
 }
 
 /// All writers of datasets.
-static WRITERS: &[&dyn Writer] =
-    &[&super::npy::NpyWriter, &super::zarr::ZarrWriter, &super::msa::MsaWriter];
+static WRITERS: &[&dyn Writer] = &[
+    &super::npy::NpyWriter,
+    &super::zarr::ZarrWriter,
+    &super::hspy::HspyWriter,
+    &super::zspy::ZspyWriter,
+    &super::nexus::NexusWriter,
+    &super::msa::MsaWriter,
+];
 
 /// Formats in which datasets can be written.
 pub fn writers() -> impl Iterator<Item = &'static dyn Writer> {

@@ -55,16 +55,17 @@ impl Writer for ZarrWriter {
         axes.push(meta.signal.clone());
         let shape: Vec<usize> = axes.iter().map(Axis::len).collect();
         // Spectra are never cut, so a chunk is a range of rows.
-        let mut chunk = chunk_shape(&shape[..shape.len() - 1], number.width * meta.channels);
+        let mut chunk =
+            chunk_shape(&shape[..shape.len() - 1], number.width * meta.channels, CHUNK_BYTES);
         chunk.push(meta.channels);
         let mut attributes = Sidecar::json(dataset, history);
         attributes.remove("axes");
         let attributes = Map::from_iter([("kalpha".to_owned(), Value::Object(attributes))]);
         let array = Array { axes: &axes, shape, chunk, number, attributes: &attributes };
         let stored = Stored { rows: &dataset.rows, number };
-        replacing(path, |folder| {
+        replacing(path, "zarr.json", |folder| {
             array.write(folder, Compression::Gzip, |position, out| {
-                let (first, rows) = array.rows_of(position);
+                let (first, rows) = rows_of(position, &array.chunk, &meta.grid());
                 stored.append(first..first + rows, out).map_err(|e| e.at(path))?;
                 out.resize(array.chunk.iter().product::<usize>() * number.width, 0);
                 Ok(())
@@ -73,9 +74,9 @@ impl Writer for ZarrWriter {
     }
 }
 
-/// The chunk shape: the last axes whole, the first cut, at most [`CHUNK_BYTES`].
-fn chunk_shape(shape: &[usize], width: usize) -> Vec<usize> {
-    let mut room = (CHUNK_BYTES / width).max(1);
+/// The chunk shape: the last axes whole, the first cut, at most `bytes`.
+pub(super) fn chunk_shape(shape: &[usize], width: usize, bytes: usize) -> Vec<usize> {
+    let mut room = (bytes / width.max(1)).max(1);
     let mut chunk = vec![1; shape.len()];
     for (length, n) in chunk.iter_mut().zip(shape).rev() {
         *length = (*n).clamp(1, room);
@@ -124,9 +125,9 @@ pub fn write_zarr(
             supported: "as many as the axes",
         });
     }
-    let chunk = chunk_shape(&shape, values.width());
+    let chunk = chunk_shape(&shape, values.width(), CHUNK_BYTES);
     let array = Array { axes, shape, chunk, number: values.number(), attributes };
-    replacing(path, |folder| {
+    replacing(path, "zarr.json", |folder| {
         array.write(folder, compression, |position, out| {
             chunk_bytes(values, &array.shape, &array.chunk, position, out);
             Ok(())
@@ -134,9 +135,13 @@ pub fn write_zarr(
     })
 }
 
-/// Fills a folder under a hidden name and renames it to `path`.
-fn replacing(path: &Path, fill: impl FnOnce(&Path) -> Result<(), IoError>) -> Result<(), IoError> {
-    if path.exists() && !path.join("zarr.json").is_file() {
+/// Fills a folder under a hidden name and renames it to `path`; what is replaced has a file `mark`.
+pub(super) fn replacing(
+    path: &Path,
+    mark: &str,
+    fill: impl FnOnce(&Path) -> Result<(), IoError>,
+) -> Result<(), IoError> {
+    if path.exists() && !path.join(mark).is_file() {
         return Err(IoError::ForeignFolder { path: path.to_owned() });
     }
     let temporary = sibling(path, "partial");
@@ -182,17 +187,6 @@ struct Array<'a> {
 }
 
 impl Array<'_> {
-    /// First row and number of rows of a chunk whose spectra are whole. They follow each other,
-    /// because the chunk shape cuts one axis at most.
-    fn rows_of(&self, position: &[usize]) -> (usize, usize) {
-        let navigation = position.iter().zip(&self.chunk).zip(&self.shape);
-        let last = self.shape.len() - 1;
-        navigation.take(last).fold((0, 1), |(first, rows), ((p, c), n)| {
-            let start = p * c;
-            (first * n + start, rows * (*c).min(n - start))
-        })
-    }
-
     fn header(&self, compression: Compression) -> Value {
         let kind = match self.number.kind {
             NumberKind::Unsigned => "uint",
@@ -254,8 +248,18 @@ impl Array<'_> {
     }
 }
 
+/// First row and number of rows of a chunk of whole spectra over the navigation grid. They
+/// follow each other, because the chunk shape cuts one axis at most.
+pub(super) fn rows_of(position: &[usize], chunk: &[usize], grid: &[usize]) -> (usize, usize) {
+    let navigation = position.iter().zip(chunk).zip(grid);
+    navigation.fold((0, 1), |(first, rows), ((p, c), n)| {
+        let start = p * c;
+        (first * n + start, rows * (*c).min(n - start))
+    })
+}
+
 /// Position of item `number` in a grid, last axis fastest.
-fn unravel(mut number: usize, counts: &[usize]) -> Vec<usize> {
+pub(super) fn unravel(mut number: usize, counts: &[usize]) -> Vec<usize> {
     let mut position = vec![0; counts.len()];
     for (p, n) in position.iter_mut().zip(counts).rev() {
         *p = number % n;

@@ -305,7 +305,9 @@ pub(super) fn read_hyperspy(input: &Input, options: &OpenOptions) -> Result<Data
         _ => None,
     };
     let kalpha = match node(input, &store, &path)? {
-        Some(Node::Group(attributes)) => attributes["kalpha"].as_str().map(str::to_owned),
+        Some(Node::Group(attributes)) if attributes["kalpha"].is_object() => {
+            serde_json::to_vec(&attributes["kalpha"]).ok()
+        }
         _ => None,
     };
     let branch = |name: &str| tree(input, &store, &join(&path, name), DEPTH, &mut NODES.clone());

@@ -47,7 +47,7 @@ fn round_trip(dataset: &Dataset, folder: &Path, name: &str) -> Dataset {
 }
 
 /// Every format that keeps everything.
-const EXACT: [&str; 2] = ["a.npy", "a.zarr"];
+const EXACT: [&str; 5] = ["a.npy", "a.zarr", "a.hspy", "a.zspy", "a.nxs"];
 
 #[test]
 fn real_files_go_round_without_loss() {
@@ -57,6 +57,8 @@ fn real_files_go_round_without_loss() {
         "data/eds/test_TEM.bcf",
         "data/formats/4on3_full.rpl",
         "data/eels/LSMO_linescan.hspy",
+        "data/eels/CuZn_HAADF.hspy",
+        "data/xas/cu_metal_rt.xdi",
         "data/eels/CrL_coreloss_spectrum.msa",
     ] {
         let Some(path) = kalpha_reference::path(relative) else { return };
