@@ -165,6 +165,14 @@ pub enum IoError {
         /// What fits.
         supported: &'static str,
     },
+    /// The files of a folder or pattern make no series.
+    #[error("{}: {what} (hint: a pattern in quotes chooses files, such as 'scans/map_*.msa')", path.display())]
+    Series {
+        /// The folder or pattern.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// No writer is known for a file of that name.
     #[error("cannot write {}: no format for it (hint: formats that can be written are {known}; --to names one)", path.display())]
     UnknownOutput {

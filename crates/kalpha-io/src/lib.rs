@@ -40,6 +40,7 @@ mod plain;
 mod ras;
 mod rasx;
 mod ripple;
+mod series;
 mod sidecar;
 mod signal_list;
 mod spc;

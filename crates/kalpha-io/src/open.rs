@@ -4,6 +4,7 @@ use crate::{
     error::IoError,
     format::{Confidence, FormatId, READERS, Reader, known_formats, reader},
     input::Input,
+    series,
 };
 use kalpha_core::{
     Axis, Cell, CellBuffer, Code, CsrCounts, Dataset, Diagnostic, RowSource, Rows, RowsError,
@@ -115,10 +116,10 @@ fn relabel(mut dataset: Dataset, axis: &EnergyAxis, input: &Input) -> Result<Dat
 /// # Errors
 /// When the file cannot be read.
 pub fn detect(path: &Path) -> Result<Vec<(FormatId, Confidence)>, IoError> {
-    Ok(candidates(&Input::open(path)?))
+    Ok(candidates(&representative(path)?))
 }
 
-fn candidates(input: &Input) -> Vec<(FormatId, Confidence)> {
+pub(crate) fn candidates(input: &Input) -> Vec<(FormatId, Confidence)> {
     let mut found: Vec<_> = READERS
         .iter()
         .map(|r| (r.format(), r.recognise(input)))
@@ -150,13 +151,26 @@ fn choose(
 
 /// Reads one signal of a file: counts or intensities with axes and metadata.
 ///
-/// Sparse counts stay sparse, raw dense files stay memory-mapped.
+/// Sparse counts stay sparse, raw dense files stay memory-mapped. A folder of files, or a pattern
+/// such as `scans/map_*.msa`, is a series: every file is a point of a new, slowest axis.
 ///
 /// # Errors
 /// When the file cannot be read, its format is unknown or ambiguous, or it is damaged. Any
 /// bytes give a dataset or an error, never a panic.
 pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Dataset, IoError> {
-    read(&Input::open(path.as_ref())?, options)
+    let path = path.as_ref();
+    match series::files(path)? {
+        Some(files) => series::open(path, &files, options),
+        None => read(&Input::open(path)?, options),
+    }
+}
+
+/// The file that stands for a path: itself, or the first of a series.
+fn representative(path: &Path) -> Result<Input, IoError> {
+    match series::files(path)?.and_then(|files| files.into_iter().next()) {
+        Some(first) => Input::open(&first),
+        None => Input::open(path),
+    }
 }
 
 /// As [`open`], of bytes that are at hand already.
@@ -182,6 +196,6 @@ pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
 /// # Errors
 /// As [`open`].
 pub fn signals(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Vec<String>, IoError> {
-    let input = Input::open(path.as_ref())?;
+    let input = representative(path.as_ref())?;
     choose(&input, options)?.0.signals(&input)
 }

@@ -149,3 +149,55 @@ fn a_map_is_no_msa() {
     let error = write_dataset(&folder.path().join("a.msa"), &dataset, None, false).unwrap_err();
     assert!(error.to_string().contains("one spectrum"), "{error}");
 }
+
+#[test]
+fn files_are_a_series() {
+    let folder = tempfile::tempdir().unwrap();
+    let spectrum = |k: u16| {
+        let meta = RowsMeta {
+            rows: 1,
+            channels: 4,
+            dtype: DType::F64,
+            navigation: Vec::new(),
+            signal: Axis::linear("Energy", Unit::KeV, 0.0, 0.01, 4).unwrap(),
+            noise: NoiseModel::COUNTS,
+        };
+        let values = DenseValues::U16(vec![k, 2 * k, 0, 1].into());
+        let mut dataset = made(DenseValues::F64(vec![0.5; 24].into()));
+        dataset.rows = Arc::new(DenseRows::new(meta, values).unwrap());
+        dataset.mask = None;
+        dataset.metadata.live_time_s = Some(f64::from(k));
+        dataset
+    };
+    for k in [10, 9, 100] {
+        let path = folder.path().join(format!("T{k}K.msa"));
+        write_dataset(&path, &spectrum(k), None, false).unwrap();
+    }
+    std::fs::write(folder.path().join("notes.txt"), "not a spectrum").unwrap();
+    for path in [folder.path().to_owned(), folder.path().join("T*.msa")] {
+        let series = open(&path, &OpenOptions::default()).unwrap();
+        let meta = series.meta();
+        assert_eq!((&*meta.navigation[0].name, meta.rows), ("T", 3));
+        assert_eq!(meta.navigation[0].to_vec(), [9.0, 10.0, 100.0]);
+        let expected = [9, 18, 0, 1, 10, 20, 0, 1, 100, 200, 0, 1].map(|x| f64::from(x).to_bits());
+        assert_eq!(bits(&series), expected);
+        assert!(meta.noise.is_counts());
+        assert_eq!(series.metadata.beam_energy_kev, Some(0.1 + 0.2));
+        assert_eq!(series.metadata.live_time_s, None, "the files differ in it");
+        assert!(series.diagnostics.iter().any(|d| d.message.contains("live_time_s")));
+    }
+    let mut other = spectrum(11);
+    let meta = RowsMeta {
+        signal: Axis::linear("Energy", Unit::KeV, 0.5, 0.01, 4).unwrap(),
+        ..other.meta().clone()
+    };
+    let values = DenseValues::U16(vec![1; 4].into());
+    other.rows = Arc::new(DenseRows::new(meta, values).unwrap());
+    write_dataset(&folder.path().join("T11K.msa"), &other, None, false).unwrap();
+    let error = open(folder.path(), &OpenOptions::default()).err().unwrap();
+    assert!(error.to_string().contains("T11K"), "{error}");
+    assert!(matches!(
+        open(folder.path().join("*.zzz"), &OpenOptions::default()).err().unwrap(),
+        IoError::Series { .. }
+    ));
+}

@@ -310,7 +310,7 @@ fn formats_are_told_apart() {
     assert!(matches!(open(&path, &options), Err(IoError::Corrupt { .. })));
     assert!("xyz".parse::<kalpha_io::FormatId>().unwrap_err().to_string().contains("hspy"));
     assert!(matches!(read(&dir.path().join("none.bcf")), Err(IoError::Open { .. })));
-    assert!(matches!(read(dir.path()), Err(IoError::Open { .. })));
+    assert!(matches!(read(dir.path()), Err(IoError::Series { .. })));
     fs::write(&path, "").unwrap();
     assert!(read(&path).is_err());
 }
