@@ -34,7 +34,7 @@ fn count(row: usize, channel: usize) -> u16 {
     let mut z = (row * CHANNELS + channel) as u64 ^ 0x9E37_79B9_7F4A_7C15;
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z ^= z >> 27;
-    if z % 20 == 0 { 1 + (z >> 40) as u16 % 7 } else { 0 }
+    if z.is_multiple_of(20) { 1 + (z >> 40) as u16 % 7 } else { 0 }
 }
 
 impl RowSource for MadeUp {
