@@ -2,19 +2,24 @@
 //!
 //! Counts are thinned at random into halves A and B: both Poisson, independent, each with half
 //! the mean. Components are found in A and judged on B. In the Keenan-Kotula weighting of
-//! [`crate::pca`], with (lambda_j, v_j) the eigenpairs of A^T A, the scores of A are shrunk by
-//! c_j = 1 - n_j / lambda_j, n_j = sum_rc v_jc^2 w_rc a_rc being the Poisson noise along v_j
-//! (Wiener's factor: without it, a component would have to stand twice as high as the noise),
+//! [`crate::pca`], with (lambda_j, v_j) the eigenpairs of A^T A and t_j = v_j^T A^T B v_j, B is
+//! predicted by the scores of A shrunk by c_j = max(0, t_j / lambda_j), the best factor there is:
 //!
 //! ```text
-//! error(k) = |B - sum_{j <= k} c_j A v_j v_j^T|^2
-//!          = |B|^2 + sum_{j <= k} (c_j^2 lambda_j - 2 c_j v_j^T A^T B v_j)
+//! error(k) = |B - sum_{j <= k} c_j A v_j v_j^T|^2 + 2 sum_{j <= k, c_j > 0} n_j
+//!          = |B|^2 + sum_{j <= k, c_j > 0} (2 n_j - t_j^2 / lambda_j)
 //! ```
 //!
-//! A component of noise adds c_j^2 lambda_j, since B knows nothing of the noise in A; a real one
-//! takes away more than it adds. Over several thinnings, the smallest k whose error exceeds the
-//! least one by no more than one standard error (of the paired difference) is chosen (Breiman et
-//! al. 1984, one-standard-error rule; thinning: Neufeld et al. 2024, doi:10.5555/3722577.3722634).
+//! n_j is the Poisson noise of one row of B along v_j, sum_rc v_jc^2 w_rc b_rc over the number of
+//! rows. The term 2 n_j pays for c_j
+//! having been fitted (Mallows 1973, doi:10.1080/00401706.1973.10489103). A component of noise
+//! has t_j near 0 with the variance lambda_j n_j, since B knows nothing of the noise in A, so it
+//! adds n_j; a real one takes away more than it adds. A factor that follows from lambda_j alone
+//! (Wiener's) is too large where there are not many more rows than channels, and weak components
+//! of large maps are lost by it. Components are taken in the order of what they predict. The smallest k whose error exceeds the least one by no more
+//! than one standard error of the difference is chosen, thinning and counting both in it
+//! (Breiman et al. 1984, one-standard-error rule; thinning: Neufeld et al. 2024,
+//! doi:10.5555/3722577.3722634).
 //!
 //! This holds for Poisson counts only. Were the variance phi times the mean, the residuals of A
 //! and B would be correlated: phi = 1 + 4 sum(r_A r_B) / sum(a + b), weighted, is reported, and
@@ -154,9 +159,10 @@ impl ArtefactType for Rank {
 
 /// What one thinning says.
 struct Judged {
-    /// |B|^2 and the change by each component.
+    /// |B|^2, the change by each component, and the variance of that by counting.
     none: f64,
     change: Vec<f64>,
+    change_variance: Vec<f64>,
     /// Sum of r_A r_B, sum of a + b, variance of the former; all weighted.
     residual: f64,
     noise: f64,
@@ -296,6 +302,7 @@ fn judge(
     most: usize,
 ) -> Result<Judged, StepError> {
     let size = weights.kept.len();
+    let occupied = weights.rows.iter().filter(|&&w| w > 0.0).count().max(1) as f64;
     let pairs = eigen::largest(passes, half, size, most)?;
     let k = pairs.values.len();
     let projection: Vec<Vec<f64>> = (0..k)
@@ -309,20 +316,23 @@ fn judge(
     let projection = Projection::new(&projection, &[]);
     let halves = Halves { stream, projection, rows: &weights.rows, channels: &weights.channels };
     let sums = passes.fold(&halves, rows)?;
-    // v^T A^T B v, per component.
-    let shared = &sums.products;
-    let change = |j: usize| {
-        let value = pairs.values[j];
+    let mut changes = Vec::with_capacity(k);
+    for (j, &value) in pairs.values.iter().enumerate() {
         let squares = pairs.vector(j).iter().zip(&weights.noise);
-        // Half the counts have half the noise.
-        let noise = 0.5 * squares.map(|(v, n)| v * v * n).sum::<f64>();
-        let shrunk = if value > noise { 1.0 - noise / value } else { 0.0 };
-        shrunk * shrunk * value - 2.0 * shrunk * shared[j]
-    };
-    let change = (0..k).map(change).collect();
+        // Half the counts have half the noise; what one row has of it.
+        let noise = 0.5 * squares.map(|(v, n)| v * v * n).sum::<f64>() / occupied;
+        let shrunk = (sums.products[j] / value.max(f64::MIN_POSITIVE)).max(0.0);
+        let change = if shrunk > 0.0 { 2.0 * noise - shrunk * sums.products[j] } else { 0.0 };
+        changes.push((change, 4.0 * shrunk * shrunk * value * noise));
+    }
+    // A single bright channel can make a component of noise stand before a real one.
+    changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (change, change_variance) = changes.into_iter().unzip();
+    let shared = &sums.products;
     Ok(Judged {
         none: sums.squares_b,
         change,
+        change_variance,
         residual: sums.ab - shared.iter().sum::<f64>(),
         noise: sums.total,
         variance: sums.ab_weighted,
@@ -358,7 +368,13 @@ fn summarise(judged: &[Judged]) -> ThinningError {
     let least = (0..=k).min_by(|&a, &b| error[a].total_cmp(&error[b])).unwrap_or(0);
     let difference = |i: usize| {
         let pairs: Vec<f64> = curves.iter().map(|c| c[i] - c[least]).collect();
-        mean_and_error(&pairs).1
+        // The thinnings share their counts: their spread lacks the noise of the counts.
+        let counting = judged.iter().map(|j| {
+            let between = &j.change_variance[i.min(least)..i.max(least)];
+            between.iter().sum::<f64>() / j.none.max(f64::MIN_POSITIVE).powi(2)
+        });
+        let counting = counting.sum::<f64>() / judged.len() as f64;
+        (mean_and_error(&pairs).1.powi(2) + counting).sqrt()
     };
     ThinningError {
         thinnings: judged.len(),
