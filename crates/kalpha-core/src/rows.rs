@@ -4,7 +4,7 @@ use crate::{
     axis::Axis,
     buffer::Buffer,
     cell::{Cell, CellBuffer, CellData, CsrView},
-    csr::CsrCounts,
+    csr::{CsrBuilder, CsrCounts},
     noise::NoiseModel,
     primitives::Map,
 };
@@ -234,7 +234,8 @@ impl RowSource for DenseRows {
     }
 }
 
-/// Counts with some channels and rows emptied, on the fly.
+/// Counts with some channels and rows emptied: once where they are sparse and in memory, on the
+/// fly where they are not.
 ///
 /// The strobe peak's channels and masked pixels are left out this way: the raw counts stay
 /// as they were read.
@@ -243,6 +244,7 @@ pub struct ExcludeChannels {
     source: Rows,
     channels: Range<usize>,
     masked: Option<Arc<[bool]>>,
+    kept: Option<CsrCounts>,
 }
 
 impl ExcludeChannels {
@@ -250,7 +252,23 @@ impl ExcludeChannels {
     pub fn new(source: Rows, channels: Range<usize>, masked: Option<Arc<[bool]>>) -> Self {
         let mut meta = source.meta().clone();
         meta.dtype = DType::Csr;
-        Self { meta, source, channels, masked }
+        let kept = source.as_csr().and_then(|csr| {
+            let mut builder = CsrBuilder::new(csr.channels()).ok()?;
+            let view = CsrView::of(csr, 0..csr.rows());
+            for r in 0..csr.rows() {
+                if !masked.as_ref().is_some_and(|m| m[r]) {
+                    for e in view.entries(r) {
+                        let channel = view.indices[e];
+                        if !channels.contains(&usize::from(channel)) {
+                            builder.push(channel, view.values.get(e));
+                        }
+                    }
+                }
+                builder.end_row();
+            }
+            Some(builder.finish())
+        });
+        Self { meta, source, channels, masked, kept }
     }
 }
 
@@ -259,11 +277,23 @@ impl RowSource for ExcludeChannels {
         &self.meta
     }
 
+    fn as_csr(&self) -> Option<&CsrCounts> {
+        self.kept.as_ref()
+    }
+
     fn cell<'a>(
         &'a self,
         range: Range<usize>,
         buffer: &'a mut CellBuffer,
     ) -> Result<Cell<'a>, RowsError> {
+        if let Some(csr) = &self.kept {
+            return Ok(Cell {
+                first_row: range.start,
+                rows: range.len(),
+                channels: self.meta.channels,
+                data: CellData::Csr(CsrView::of(csr, range)),
+            });
+        }
         let mut inner = buffer.take_inner();
         {
             let cell = self.source.cell(range.clone(), &mut inner)?;

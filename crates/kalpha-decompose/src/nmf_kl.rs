@@ -2,34 +2,45 @@
 //!
 //! Counts `x[r, c]` are taken as Poisson with mean `m = sum_k w[r, k] h[k, c]`, all
 //! non-negative, `sum_c h[k, c] = 1`. The end-members `h` are spectra, the abundances `w` are
-//! counts. The deviance `2 sum (x ln(x/m) - x + m)` is minimised by
-//! expectation-maximisation (the multiplicative updates of Lee and Seung 1999,
-//! doi:10.1038/44565), with end-members extrapolated between passes and the step taken back
-//! where the deviance rose (after Ang and Gillis 2019, doi:10.1162/neco_a_01157).
+//! counts. The deviance `2 sum (x ln(x/m) - x + m)` is minimised by blocks: abundances with the
+//! end-members held, end-members with the abundances held, each a convex problem for which
+//! Newton's method under `>= 0` is used (`kernel`), with Anderson's extrapolation between rounds
+//! (`descent`).
 //!
 //! The factorisation is not unique: several starts are run and their spread is reported.
 //! Large maps run the starts on a stratified sample of rows and polish the best on all rows.
 //!
-//! Complexity: `passes * non-zero counts * components`; zeros cost nothing. f64 throughout.
+//! Complexity: `rounds * non-zero counts * components^2`; zeros cost nothing. f64 throughout.
 //! Tested against planted factors, against the optimality conditions of the likelihood, and
 //! against scikit-learn's `NMF(beta_loss="kullback-leibler", solver="mu")` by deviance.
 
+mod descent;
 pub(crate) mod kernel;
 mod start;
 pub(crate) mod step;
+pub(crate) mod table;
+mod transpose;
 
-pub use kernel::Fixed;
 pub use step::NmfStep;
+pub use table::Fixed;
 
+use descent::{Descent, InMemory, Problem, Stop, Streamed, descend, even, settle, solve_all};
 use kalpha_core::{
-    ArtefactType, Cell, CellBuffer, CsrBuilder, CsrCounts, DType, Diagnostic, Fold, Merge, Passes,
-    Progressed, Rows, StepError, iterate,
+    ArtefactType, Cell, CellBuffer, CsrBuilder, CsrCounts, Diagnostic, Fold, Merge, Passes, Rows,
+    StepError,
 };
 use kalpha_num::rng::Stream;
-use kernel::{Table, Work, csr_of};
+use kernel::csr_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use table::Table;
+
+/// Starts need not come closer: they are compared with each other only.
+const START_TOLERANCE: f64 = 1e-5;
+/// Share of the mean spectrum mixed into end-members that were found on fewer rows.
+const LEAVEN: f64 = 1e-3;
+/// More rows than this are read anew in every pass.
+const MOST_IN_MEMORY: usize = 16384;
 
 /// Most end-members the kernels hold.
 pub const MAX_COMPONENTS: usize = 64;
@@ -42,9 +53,9 @@ pub struct Params {
     pub components: usize,
     /// Number of starts. The spread between them is reported.
     pub starts: usize,
-    /// Most passes over the rows, for each start and for the polish.
+    /// Most rounds over the rows, for each start and for the polish.
     pub max_passes: usize,
-    /// Stop when a pass lowers the deviance by less than this share of it.
+    /// Stop when three rounds on end lower the deviance by less than this share of it each.
     pub tolerance: f64,
     /// Maps with more rows run their starts on a sample of this many rows.
     pub sample_rows: usize,
@@ -52,7 +63,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { components: 0, starts: 3, max_passes: 200, tolerance: 2e-7, sample_rows: 16384 }
+        Self { components: 0, starts: 3, max_passes: 200, tolerance: 2e-6, sample_rows: 16384 }
     }
 }
 
@@ -114,64 +125,16 @@ pub struct Factors {
     pub abundances: Vec<f64>,
 }
 
-/// One pass: abundances improve, numerators of the end-members are summed.
-struct Pass<'a> {
-    table: &'a Table,
-    abundances: &'a [f64],
-    fixed: Fixed<'a>,
-    steps: usize,
+/// `sum x ln x - x`, total counts per row, counts per channel.
+struct Saturated {
+    channels: usize,
 }
-
-#[derive(Default)]
-struct PassState {
-    abundances: Vec<f64>,
-    numerators: Vec<f64>,
-    log: f64,
-    total: f64,
-}
-
-impl Fold for Pass<'_> {
-    type State = PassState;
-    type Scratch = CellBuffer;
-    const MERGE: Merge = Merge::Ordered;
-
-    fn start(&self) -> PassState {
-        PassState { numerators: vec![0.0; self.table.values.len()], ..PassState::default() }
-    }
-
-    fn absorb(&self, state: &mut PassState, cell: &Cell<'_>, buffer: &mut CellBuffer) {
-        let width = self.table.width;
-        let span = cell.first_row * width..(cell.first_row + cell.rows) * width;
-        let at = state.abundances.len();
-        state.abundances.extend_from_slice(&self.abundances[span]);
-        let gains = kernel::rows(
-            csr_of(cell, buffer),
-            cell.first_row,
-            self.table,
-            self.fixed,
-            Work::Joint(self.steps),
-            &mut state.abundances[at..],
-            &mut state.numerators,
-        );
-        state.log += gains.log;
-        state.total += gains.total;
-    }
-
-    fn merge(&self, state: &mut PassState, later: PassState) {
-        state.abundances.extend(later.abundances);
-        state.numerators.iter_mut().zip(later.numerators).for_each(|(a, b)| *a += b);
-        state.log += later.log;
-        state.total += later.total;
-    }
-}
-
-/// `sum x ln x - x`, total counts per row, rows with counts.
-struct Saturated;
 
 #[derive(Default)]
 struct SaturatedState {
     log: f64,
     totals: Vec<f64>,
+    channels: Vec<f64>,
 }
 
 impl Fold for Saturated {
@@ -180,15 +143,16 @@ impl Fold for Saturated {
     const MERGE: Merge = Merge::Ordered;
 
     fn start(&self) -> SaturatedState {
-        SaturatedState::default()
+        SaturatedState { channels: vec![0.0; self.channels], ..SaturatedState::default() }
     }
 
     fn absorb(&self, state: &mut SaturatedState, cell: &Cell<'_>, (): &mut ()) {
         let at = state.totals.len();
         state.totals.resize(at + cell.rows, 0.0);
-        cell.for_each_nonzero(|r, _, x| {
+        cell.for_each_nonzero(|r, c, x| {
             if x > 0.0 {
                 state.totals[at + r] += x;
+                state.channels[c] += x;
                 state.log += if x == 1.0 { -1.0 } else { x * x.ln() - x };
             }
         });
@@ -197,6 +161,7 @@ impl Fold for Saturated {
     fn merge(&self, state: &mut SaturatedState, later: SaturatedState) {
         state.log += later.log;
         state.totals.extend(later.totals);
+        state.channels.iter_mut().zip(later.channels).for_each(|(a, b)| *a += b);
     }
 }
 
@@ -268,116 +233,6 @@ fn sample(passes: &dyn Passes, rows: &Rows, limit: usize) -> Result<CsrCounts, S
     Ok(builder.finish())
 }
 
-/// What a descent reached.
-struct Descent {
-    table: Table,
-    /// rows x width
-    abundances: Vec<f64>,
-    deviance: f64,
-    passes: usize,
-    converged: bool,
-}
-
-/// EM with extrapolated end-members from `table` and `abundances`.
-fn descend(
-    passes: &dyn Passes,
-    rows: &Rows,
-    start: (Table, Vec<f64>),
-    fixed: Fixed<'_>,
-    saturated: f64,
-    max_passes: usize,
-    tolerance: f64,
-) -> Result<Descent, StepError> {
-    struct Point {
-        table: Table,
-        abundances: Vec<f64>,
-        /// The EM update before extrapolation, and the abundances it belongs to.
-        safe: Option<(Table, Vec<f64>)>,
-        deviance: f64,
-        beta: f64,
-        ceiling: f64,
-        slow: usize,
-    }
-    let (table, abundances) = start;
-    let point = Point {
-        table,
-        abundances,
-        safe: None,
-        deviance: f64::INFINITY,
-        beta: 0.5,
-        ceiling: 1.0,
-        slow: 0,
-    };
-    let (done, converged) = iterate(passes.ctx(), point, |mut point, iteration| {
-        let steps = if iteration == 0 { 4 } else { 2 };
-        let fold = Pass { table: &point.table, abundances: &point.abundances, fixed, steps };
-        let state = passes.fold(&fold, rows)?;
-        let deviance = 2.0 * (saturated + state.total - state.log);
-        if deviance > point.deviance
-            && let Some((table, abundances)) = point.safe.take()
-        {
-            // Too bold: back to the plain update, and smaller steps from there.
-            point.ceiling = 0.5 * point.beta;
-            point.beta *= 0.4;
-            point.table = table;
-            point.abundances = abundances;
-            return Ok(Progressed::Next(point));
-        }
-        let gain = point.deviance - deviance;
-        point.slow = if gain < tolerance * deviance { point.slow + 1 } else { 0 };
-        let mut update = point.table.clone();
-        for (h, num) in update.values.iter_mut().zip(&state.numerators) {
-            *h *= num;
-        }
-        update.normalise();
-        point.deviance = deviance;
-        point.abundances = state.abundances;
-        let passes_done = iteration + 1;
-        let finish = |mut point: Point, table: Table| {
-            point.table = table;
-            (point, passes_done)
-        };
-        if point.slow >= 3 {
-            // The abundances belong to the table they were fitted with.
-            let table = point.table.clone();
-            return Ok(Progressed::Done(finish(point, table)));
-        }
-        if passes_done >= max_passes {
-            let table = point.table.clone();
-            return Ok(Progressed::NotConverged(finish(point, table)));
-        }
-        let mut next = update.clone();
-        if let Some((old, _)) = &point.safe {
-            for (h, old) in next.values.iter_mut().zip(&old.values) {
-                *h = (*h + point.beta * (*h - old)).max(0.1 * *h);
-            }
-            next.normalise();
-            point.ceiling = (point.ceiling * 1.02).min(8.0);
-            point.beta = (point.beta * 1.15).min(point.ceiling.max(0.2));
-        }
-        point.safe = Some((update, point.abundances.clone()));
-        point.table = next;
-        Ok(Progressed::Next(point))
-    })?;
-    let (point, passes_done) = done;
-    Ok(Descent {
-        table: point.table,
-        abundances: point.abundances,
-        deviance: point.deviance,
-        passes: passes_done,
-        converged,
-    })
-}
-
-/// Equal abundances that add up to each row's counts.
-fn even(totals: &[f64], table: &Table) -> Vec<f64> {
-    let mut w = vec![0.0; totals.len() * table.width];
-    for (w, n) in w.chunks_exact_mut(table.width).zip(totals) {
-        w[..table.components].fill(n / table.components as f64);
-    }
-    w
-}
-
 /// `1 - cosine` of each end-member of `a` against its best match in `b`; the largest.
 pub(crate) fn distance(a: &[f64], b: &[f64], channels: usize) -> f64 {
     let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -412,7 +267,8 @@ pub fn nmf_kl(
 ) -> Result<Factors, StepError> {
     check_components(components)?;
     let channels = rows.meta().channels;
-    let SaturatedState { log: saturated, totals } = passes.fold(&Saturated, rows)?;
+    let SaturatedState { log: saturated, totals, channels: sums } =
+        passes.fold(&Saturated { channels }, rows)?;
     let rows_used = totals.iter().filter(|&&n| n > 0.0).count();
     if rows_used == 0 {
         return Err(StepError::TooLittle {
@@ -420,41 +276,21 @@ pub fn nmf_kl(
             hint: "check the mask and the excluded channels".to_owned(),
         });
     }
-    let sampled = rows.meta().rows > params.sample_rows.max(1) && fixed.parts == 0;
-    let limit = if sampled { params.sample_rows.max(1) } else { usize::MAX };
-    let csr = sample(passes, rows, limit)?;
-    let pooled = start::Pooled::new(&csr, components);
+    let limit = params.sample_rows.max(1);
+    let sampled = rows.meta().rows > limit && fixed.parts == 0;
+    let csr = sample(passes, rows, if sampled { limit } else { usize::MAX })?;
+    let seeds = start::Pooled::new(&csr, components);
     let stream = Stream::new(passes.ctx().seed(), "nmf.start", 0);
-    let starts = params.starts.max(1);
-    let mut first: Vec<Table> = (0..starts)
-        .map(|s| {
-            Table::new(&pooled.end_members(&csr, components, s, &stream), components, channels)
-        })
-        .collect();
-    drop(pooled);
-    let mut meta = rows.meta().clone();
-    meta.rows = csr.rows();
-    meta.dtype = DType::Csr;
-    let small: Rows = Arc::new((meta, csr));
-    let (small_saturated, small_totals) = if sampled {
-        let state = passes.fold(&Saturated, &small)?;
-        (state.log, state.totals)
-    } else {
-        (saturated, totals.clone())
-    };
-    let mut reached = Vec::with_capacity(starts);
-    for table in first.drain(..) {
-        let begin = (table.clone(), even(&small_totals, &table));
-        reached.push(descend(
-            passes,
-            &small,
-            begin,
-            fixed,
-            small_saturated,
-            params.max_passes,
-            params.tolerance.max(1e-5),
-        )?);
+    let problem = Problem::new(&csr, fixed)?;
+    let stop = Stop { passes: params.max_passes, tolerance: params.tolerance.max(START_TOLERANCE) };
+    let mut reached = Vec::with_capacity(params.starts.max(1));
+    for start in 0..params.starts.max(1) {
+        let spectra = seeds.end_members(&csr, components, start, &stream);
+        let table = Table::new(&spectra, components, channels);
+        let even = problem.even(&table);
+        reached.push(descend(passes, &mut InMemory(&problem, passes), (table, even), stop)?);
     }
+    drop(seeds);
     reached.sort_by(|a, b| a.deviance.total_cmp(&b.deviance));
     let best_spectra = reached[0].table.spectra();
     let report: Vec<Start> = reached
@@ -471,25 +307,37 @@ pub fn nmf_kl(
     });
     let best = reached.swap_remove(0);
     drop(reached);
-    let begin = if sampled {
+    let stop = Stop { passes: params.max_passes, tolerance: params.tolerance };
+    let polished = if sampled {
+        drop(problem);
+        drop(csr);
         let even = even(&totals, &best.table);
-        (best.table, even)
+        // The sample may lack a channel; nothing could raise it from zero again.
+        let table = leavened(best.table, &sums);
+        let mut blocks = Streamed::new(passes, rows, fixed, saturated);
+        descend(passes, &mut blocks, (table, even), stop)?
     } else {
-        (best.table, best.abundances)
+        let begin = (best.table, best.abundances);
+        descend(passes, &mut InMemory(&problem, passes), begin, stop)?
     };
-    let polished = descend(
-        passes,
-        if sampled { rows } else { &small },
-        begin,
-        fixed,
-        saturated,
-        params.max_passes,
-        params.tolerance,
-    )?;
+    let polished = settle(passes, rows, polished, fixed, saturated)?;
     Ok(finish(polished, rows_used, report, spread))
 }
 
-/// Spectra (components x channels, each summing to 1) after at most `max_passes` more passes over
+/// End-members with a little of the mean spectrum in each.
+fn leavened(mut table: Table, sums: &[f64]) -> Table {
+    let total: f64 = sums.iter().sum();
+    let components = table.components;
+    for (h, sum) in table.values.chunks_exact_mut(table.width).zip(sums) {
+        for h in &mut h[..components] {
+            *h = (1.0 - LEAVEN) * *h + LEAVEN * sum / total.max(1e-300);
+        }
+    }
+    table.normalise();
+    table
+}
+
+/// Spectra (components x channels, each summing to 1) after at most `max_passes` more rounds over
 /// `rows`, started from `spectra`.
 pub(crate) fn improve(
     passes: &dyn Passes,
@@ -501,10 +349,21 @@ pub(crate) fn improve(
     tolerance: f64,
 ) -> Result<Vec<f64>, StepError> {
     check_components(components)?;
-    let SaturatedState { log, totals } = passes.fold(&Saturated, rows)?;
     let table = Table::new(spectra, components, rows.meta().channels);
-    let abundances = even(&totals, &table);
-    let reached = descend(passes, rows, (table, abundances), fixed, log, max_passes, tolerance)?;
+    let stop = Stop { passes: max_passes, tolerance };
+    let reached = if rows.meta().rows > MOST_IN_MEMORY {
+        let channels = rows.meta().channels;
+        let state = passes.fold(&Saturated { channels }, rows)?;
+        let SaturatedState { log, totals, channels: sums } = state;
+        let even = even(&totals, &table);
+        let table = leavened(table, &sums);
+        descend(passes, &mut Streamed::new(passes, rows, fixed, log), (table, even), stop)?
+    } else {
+        let csr = sample(passes, rows, usize::MAX)?;
+        let problem = Problem::new(&csr, fixed)?;
+        let even = problem.even(&table);
+        descend(passes, &mut InMemory(&problem, passes), (table, even), stop)?
+    };
     Ok(reached.table.spectra())
 }
 
@@ -579,10 +438,6 @@ pub fn diagnostics(model: &EndMembers) -> Vec<Diagnostic> {
     out
 }
 
-/// How close a refit comes to the maximum of the likelihood: log-likelihood per cycle.
-const REFIT_TOLERANCE: f64 = 1e-3;
-const REFIT_CYCLES: usize = 40;
-
 /// Abundances of every row for given end-members: maximum Poisson likelihood, row by row.
 ///
 /// `spectra`: components x channels. Returns rows x components in counts (if spectra sum to 1).
@@ -600,15 +455,8 @@ pub fn refit(
     let table = Table::new(spectra, components, rows.meta().channels);
     let width = table.width;
     let mut w = vec![0.0; rows.meta().rows * width];
-    passes.map_rows(rows, width, &mut w, |buffer: &mut CellBuffer, cell, w| {
-        let csr = csr_of(cell, buffer);
-        for r in 0..cell.rows {
-            let n: f64 = csr.entries(r).map(|e| f64::from(csr.values.get(e))).sum();
-            w[r * width..r * width + components].fill(n / components as f64);
-        }
-        let work = Work::Refit { cycles: REFIT_CYCLES, tolerance: REFIT_TOLERANCE };
-        kernel::rows(csr, cell.first_row, &table, fixed, work, w, &mut []);
-    })?;
+    // From nothing, a row starts from equal abundances.
+    solve_all(passes, rows, &table, fixed, &mut w)?;
     Ok(w.chunks_exact(width).flat_map(|w| w[..components].iter().copied()).collect())
 }
 

@@ -410,7 +410,7 @@ pub struct RankStep;
 impl Step for RankStep {
     type Params = RankParams;
     const ID: &'static str = "rank";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const ABOUT: &'static str = "Number of components that a thinned half of the counts predicts";
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "raw counts"),

@@ -1,173 +1,114 @@
-//! The inner loops of KL-NMF: one row of counts against all end-members.
+//! The inner loops of KL-NMF: abundances of one row of counts for given end-members, by
+//! Newton's method.
 //!
-//! Only non-zero counts are visited: the sum of the model over channels is known from the
-//! abundances alone. End-members lie channel by channel (`[f64; W]`, padded to W lanes), so one
-//! channel is one or two cache lines. The AVX2 form is the scalar form compiled for AVX2, with
-//! no fused operations: both give the same bits.
+//! A row minimises `f(w) = sum_k s_k w_k - sum_c x_c ln(m_c)`, `m_c = sum_k w_k h_kc + known_c`,
+//! over `w >= 0`. It is convex, with
+//!
+//! ```text
+//! gradient_k = s_k - sum_c x_c / m_c h_kc      hessian_kl = sum_c x_c / m_c^2 h_kc h_lc
+//! ```
+//!
+//! The quadratic model is minimised over `w >= 0` by an active set (Nocedal and Wright 2006,
+//! ch. 16); a step that made `f` worse is shortened, and after that replaced by a step of
+//! expectation-maximisation, which never does.
+//!
+//! Only non-zero counts are visited. End-members lie channel by channel (`[f64; W]`, padded to W
+//! lanes), so one channel is one or two cache lines. The SIMD forms are the scalar form compiled
+//! for AVX2 and AVX-512, with no fused operations: all give the same bits.
 
+use super::table::{Fixed, Table};
 use kalpha_core::{CellBuffer, Count, CsrView, ValuesView};
 use kalpha_num::simd::Simd;
 
 /// The model is never taken below this, so an impossible count costs much but not infinity.
 const FLOOR: f64 = 1e-100;
-
-/// End-members, channel by channel, padded to `width` lanes.
-#[derive(Clone, Debug)]
-pub(crate) struct Table {
-    pub components: usize,
-    pub width: usize,
-    /// channels x width
-    pub values: Vec<f64>,
-    /// Sum over channels of each end-member; 1 in padding lanes.
-    pub norm: Vec<f64>,
-}
-
-/// Lanes that hold `components`, at most 64.
-pub(crate) fn width(components: usize) -> usize {
-    match components {
-        0..=4 => 4,
-        5..=8 => 8,
-        9..=16 => 16,
-        17..=32 => 32,
-        _ => 64,
-    }
-}
-
-impl Table {
-    /// From component-major spectra, components x channels.
-    pub fn new(spectra: &[f64], components: usize, channels: usize) -> Self {
-        let width = width(components);
-        let mut values = vec![0.0; channels * width];
-        for k in 0..components {
-            for c in 0..channels {
-                values[c * width + k] = spectra[k * channels + c];
-            }
-        }
-        let mut table = Self { components, width, values, norm: Vec::new() };
-        table.renew_norm();
-        table
-    }
-
-    /// Recomputes the sums over channels.
-    pub fn renew_norm(&mut self) {
-        let mut norm = vec![0.0; self.width];
-        for row in self.values.chunks_exact(self.width) {
-            norm.iter_mut().zip(row).for_each(|(n, v)| *n += v);
-        }
-        norm[self.components..].fill(1.0);
-        self.norm = norm;
-    }
-
-    /// Scales every end-member to sum 1.
-    pub fn normalise(&mut self) {
-        self.renew_norm();
-        for row in self.values.chunks_exact_mut(self.width) {
-            for k in 0..self.components {
-                if self.norm[k] > 0.0 {
-                    row[k] /= self.norm[k];
-                }
-            }
-        }
-        self.renew_norm();
-    }
-
-    /// End-members in channel `c`.
-    pub fn of(&self, c: usize) -> &[f64] {
-        &self.values[c * self.width..c * self.width + self.components]
-    }
-
-    /// Component-major spectra, components x channels.
-    pub fn spectra(&self) -> Vec<f64> {
-        let channels = self.values.len() / self.width;
-        let mut out = vec![0.0; self.components * channels];
-        for (c, row) in self.values.chunks_exact(self.width).enumerate() {
-            for k in 0..self.components {
-                out[k * channels + c] = row[k];
-            }
-        }
-        out
-    }
-}
-
-/// A known part of the model that is not fitted, such as pile-up:
-/// `sum_q amounts[row, q] spectra[channel, q]`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Fixed<'a> {
-    /// Number of spectra; 0 for none.
-    pub parts: usize,
-    /// rows x parts.
-    pub amounts: &'a [f64],
-    /// channels x parts.
-    pub spectra: &'a [f64],
-    /// Sum over channels of each spectrum.
-    pub sums: &'a [f64],
-}
-
-impl<'a> Fixed<'a> {
-    /// Amounts of a row; empty where nothing is known.
-    #[inline(always)]
-    pub fn of(&self, row: usize) -> &'a [f64] {
-        &self.amounts[row * self.parts..(row + 1) * self.parts]
-    }
-
-    /// The known part in `channel` for these amounts.
-    #[inline(always)]
-    pub fn at(&self, amounts: &[f64], channel: usize) -> f64 {
-        let spectra = &self.spectra[channel * self.parts..(channel + 1) * self.parts];
-        amounts.iter().zip(spectra).map(|(a, g)| a * g).sum()
-    }
-
-    /// The known part of a row over all channels.
-    #[inline(always)]
-    pub fn total(&self, row: usize) -> f64 {
-        self.of(row).iter().zip(self.sums).map(|(a, s)| a * s).sum()
-    }
-
-    /// The same for some of the rows.
-    pub fn of_rows(&self, rows: std::ops::Range<usize>) -> Self {
-        let amounts = &self.amounts[rows.start * self.parts..rows.end * self.parts];
-        Self { amounts, ..*self }
-    }
-}
+/// A start that gives a count less than this share of a count is not used.
+const UNLIKELY: f64 = 1e-7;
+/// One step leaves at least this share of an end-member's value.
+const SHRINK: f64 = 0.05;
+/// A diagonal this much smaller than the largest counts as singular.
+const RIDGE: f64 = 1e-11;
 
 /// What to do with each row.
 #[derive(Clone, Copy)]
-pub(crate) enum Work {
-    /// This many EM updates of the abundances, then the numerators of the end-members.
-    Joint(usize),
-    /// Abundances to convergence, end-members fixed.
-    Refit {
-        /// Cycles of three EM updates.
-        cycles: usize,
-        /// Stop when a cycle gains less log-likelihood than this.
+pub(crate) enum Work<'a> {
+    /// Abundances of highest likelihood.
+    Solve {
+        /// Cost of one unit of each abundance, rows x width; empty takes the table's norm.
+        cost: &'a [f64],
+        /// Stop when a step is bound to gain less log-likelihood than this.
         tolerance: f64,
+        /// Most steps.
+        steps: usize,
+    },
+    /// Abundances stay and the sums grow.
+    Accumulate,
+    /// Abundances of highest likelihood, then as `Accumulate`.
+    Round {
+        /// As of `Solve`.
+        tolerance: f64,
+        /// As of `Solve`.
+        steps: usize,
     },
 }
 
-/// Sums over the rows of a cell.
+/// Sums over rows, for the end-members.
 #[derive(Clone, Debug, Default)]
+pub(crate) struct Sums {
+    /// `sum_r x / m w_k`, channels x width.
+    pub pull: Vec<f64>,
+    /// `sum_r x / m^2 w_k w_l`, channels x width x width; empty where it is not wanted.
+    pub hessian: Vec<f64>,
+    /// Likelihood.
+    pub gains: Gains,
+}
+
+impl Sums {
+    /// Sums of no rows.
+    pub fn new(table: &Table) -> Self {
+        let n = table.values.len();
+        Self { pull: vec![0.0; n], hessian: vec![0.0; n * table.width], gains: Gains::default() }
+    }
+
+    /// Adds the sums of other rows.
+    pub fn add(&mut self, other: &Self) {
+        self.pull.iter_mut().zip(&other.pull).for_each(|(a, b)| *a += b);
+        self.hessian.iter_mut().zip(&other.hessian).for_each(|(a, b)| *a += b);
+        self.gains.add(other.gains);
+    }
+}
+
+/// Sums over the rows of a cell.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Gains {
     /// Sum of x ln(model).
     pub log: f64,
-    /// Sum of the fitted model over all channels.
+    /// Sum of the cost of the abundances, and of the known part.
     pub total: f64,
 }
 
-/// Abundances of the rows of a cell; `numerators` (channels x width) gains `sum x/m * w`.
+impl Gains {
+    pub fn add(&mut self, other: Self) {
+        self.log += other.log;
+        self.total += other.total;
+    }
+}
+
+/// Works on the rows of a cell. `w` holds rows x width values; `first` is the absolute first row.
 ///
-/// `w` holds rows x width values and is updated; `first` is the absolute first row.
+/// The likelihood is returned; only `Accumulate` and `Round` touch the rest of `sums`.
 pub(crate) fn rows(
     csr: CsrView<'_>,
     first: usize,
     table: &Table,
     fixed: Fixed<'_>,
-    work: Work,
+    work: Work<'_>,
     w: &mut [f64],
-    numerators: &mut [f64],
+    sums: &mut Sums,
 ) -> Gains {
     macro_rules! with {
         ($v:expr, $w:literal) => {
-            dispatch::<_, $w>(csr, $v, first, table, fixed, work, w, numerators)
+            dispatch::<_, $w>(csr, $v, first, table, fixed, work, w, sums)
         };
     }
     macro_rules! width {
@@ -194,32 +135,44 @@ fn dispatch<V: Count, const W: usize>(
     first: usize,
     table: &Table,
     fixed: Fixed<'_>,
-    work: Work,
+    work: Work<'_>,
     w: &mut [f64],
-    numerators: &mut [f64],
+    sums: &mut Sums,
 ) -> Gains {
     #[cfg(target_arch = "x86_64")]
-    if Simd::detect() >= Simd::Avx2 {
-        // SAFETY: the CPU has AVX2; the function has no other requirement.
-        return unsafe { avx2::<V, W>(csr, values, first, table, fixed, work, w, numerators) };
+    {
+        if W > 4 && Simd::detect() >= Simd::Avx512 {
+            // SAFETY: the CPU has AVX-512 F; the function has no other requirement.
+            return unsafe { avx512::<V, W>(csr, values, first, table, fixed, work, w, sums) };
+        }
+        if Simd::detect() >= Simd::Avx2 {
+            // SAFETY: the CPU has AVX2; the function has no other requirement.
+            return unsafe { avx2::<V, W>(csr, values, first, table, fixed, work, w, sums) };
+        }
     }
-    plain::<V, W>(csr, values, first, table, fixed, work, w, numerators)
+    plain::<V, W>(csr, values, first, table, fixed, work, w, sums)
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2<V: Count, const W: usize>(
-    csr: CsrView<'_>,
-    values: &[V],
-    first: usize,
-    table: &Table,
-    fixed: Fixed<'_>,
-    work: Work,
-    w: &mut [f64],
-    numerators: &mut [f64],
-) -> Gains {
-    plain::<V, W>(csr, values, first, table, fixed, work, w, numerators)
+macro_rules! compiled_for {
+    ($name:ident, $features:literal) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        fn $name<V: Count, const W: usize>(
+            csr: CsrView<'_>,
+            values: &[V],
+            first: usize,
+            table: &Table,
+            fixed: Fixed<'_>,
+            work: Work<'_>,
+            w: &mut [f64],
+            sums: &mut Sums,
+        ) -> Gains {
+            plain::<V, W>(csr, values, first, table, fixed, work, w, sums)
+        }
+    };
 }
+compiled_for!(avx2, "avx2");
+compiled_for!(avx512, "avx512f");
 
 #[inline(always)]
 fn plain<V: Count, const W: usize>(
@@ -228,15 +181,17 @@ fn plain<V: Count, const W: usize>(
     first: usize,
     table: &Table,
     fixed: Fixed<'_>,
-    work: Work,
+    work: Work<'_>,
     w: &mut [f64],
-    numerators: &mut [f64],
+    sums: &mut Sums,
 ) -> Gains {
     let (h, _) = table.values.as_chunks::<W>();
     let (w, _) = w.as_chunks_mut::<W>();
-    let (numerators, _) = numerators.as_chunks_mut::<W>();
-    let mut norm = [1.0; W];
-    norm.copy_from_slice(&table.norm);
+    let (pull, _) = sums.pull.as_chunks_mut::<W>();
+    let (hessian, _) = sums.hessian.as_chunks_mut::<W>();
+    let (hessian, _) = hessian.as_chunks_mut::<W>();
+    let mut cost = [1.0; W];
+    cost.copy_from_slice(&table.norm);
     let mut gains = Gains::default();
     let mut extra = Vec::new();
     for (r, w) in w.iter_mut().enumerate() {
@@ -248,21 +203,29 @@ fn plain<V: Count, const W: usize>(
             extra.extend(channels.iter().map(|&c| fixed.at(amounts, usize::from(c))));
             gains.total += fixed.total(first + r);
         }
-        let row = Row { channels, counts: &values[entries], h, norm, extra: &extra };
-        if row.channels.is_empty() {
-            *w = [0.0; W];
-            continue;
-        }
+        let row = Row { channels, counts: &values[entries], h, extra: &extra };
         match work {
-            Work::Joint(steps) => {
-                for _ in 0..steps {
-                    row.step(w);
+            Work::Solve { cost: own, tolerance, steps } => {
+                if !own.is_empty() {
+                    cost.copy_from_slice(&own[(first + r) * W..(first + r + 1) * W]);
                 }
-                gains.log += row.accumulate(w, numerators);
+                if channels.is_empty() {
+                    *w = [0.0; W];
+                    continue;
+                }
+                gains.log += row.solve(w, &cost, table.components, tolerance, steps);
             }
-            Work::Refit { cycles, tolerance } => gains.log += row.refit(w, cycles, tolerance),
+            Work::Accumulate => gains.log += row.accumulate(w, table.components, pull, hessian),
+            Work::Round { tolerance, steps } => {
+                if channels.is_empty() {
+                    *w = [0.0; W];
+                    continue;
+                }
+                row.solve(w, &cost, table.components, tolerance, steps);
+                gains.log += row.accumulate(w, table.components, pull, hessian);
+            }
         }
-        gains.total += (0..W).map(|j| w[j] * norm[j]).sum::<f64>();
+        gains.total += (0..W).map(|j| w[j] * cost[j]).sum::<f64>();
     }
     gains
 }
@@ -287,6 +250,8 @@ struct LogSum {
 }
 
 impl LogSum {
+    const EMPTY: Self = Self { log: 0.0, product: 1.0 };
+
     #[inline(always)]
     fn add(&mut self, x: f64, m: f64) {
         if x == 1.0 {
@@ -314,11 +279,22 @@ impl LogSum {
     }
 }
 
+/// Gradient and curvature of a row at some abundances.
+struct Slope<const W: usize> {
+    /// `sum x ln m`.
+    log: f64,
+    /// The least model at a count.
+    least: f64,
+    /// `sum x / m h`.
+    pull: [f64; W],
+    /// `sum x / m^2 h h'`.
+    hessian: [[f64; W]; W],
+}
+
 struct Row<'a, V, const W: usize> {
     channels: &'a [u16],
     counts: &'a [V],
     h: &'a [[f64; W]],
-    norm: [f64; W],
     /// The known part of the model at each entry; empty for none.
     extra: &'a [f64],
 }
@@ -336,83 +312,284 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
         (sum(p) + extra).max(FLOOR)
     }
 
-    /// One EM update; returns the log-likelihood before it.
     #[inline(always)]
-    fn step(&self, w: &mut [f64; W]) -> f64 {
-        let mut num = [0.0; W];
-        let mut log = LogSum { log: 0.0, product: 1.0 };
+    fn slope(&self, w: &[f64; W], components: usize, slope: &mut Slope<W>) {
+        slope.pull = [0.0; W];
+        slope.hessian[..components].fill([0.0; W]);
+        slope.least = f64::INFINITY;
+        let mut log = LogSum::EMPTY;
         for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
             let (c, x) = (usize::from(*c), f64::from(x.get()));
             let m = self.model(i, c, w);
-            let q = x / m;
+            let h = &self.h[c];
+            slope.least = slope.least.min(m);
+            let inverse = 1.0 / m;
+            let q = x * inverse;
+            let p = q * inverse;
             for j in 0..W {
-                num[j] += q * self.h[c][j];
+                slope.pull[j] += q * h[j];
+            }
+            for (j, line) in slope.hessian[..components].iter_mut().enumerate() {
+                let a = p * h[j];
+                for l in 0..W {
+                    line[l] += a * h[l];
+                }
             }
             log.add(x, m);
         }
-        let mut fitted = 0.0;
-        for j in 0..W {
-            fitted += w[j] * self.norm[j];
-            if self.norm[j] > 0.0 {
-                w[j] *= num[j] / self.norm[j];
-            }
-        }
-        log.total() - fitted
+        slope.log = log.total();
     }
 
-    /// Adds `x/m * w` to the numerators; returns the sum of x ln m.
+    /// Abundances of least `f`; returns `sum x ln m` there.
     #[inline(always)]
-    fn accumulate(&self, w: &[f64; W], numerators: &mut [[f64; W]]) -> f64 {
-        let mut log = LogSum { log: 0.0, product: 1.0 };
+    fn solve(
+        &self,
+        w: &mut [f64; W],
+        cost: &[f64; W],
+        components: usize,
+        tolerance: f64,
+        steps: usize,
+    ) -> f64 {
+        let mut slope = Slope { log: 0.0, least: 0.0, pull: [0.0; W], hessian: [[0.0; W]; W] };
+        let total = |w: &[f64; W]| (0..components).map(|k| w[k] * cost[k]).sum::<f64>();
+        let (mut best, mut value, mut em) = (*w, f64::INFINITY, *w);
+        let mut halvings = 0;
+        for step in 0.. {
+            self.slope(w, components, &mut slope);
+            if step == 0 && slope.least < UNLIKELY {
+                // The start rules a count out; Newton's method would take long to forgive it.
+                let n: f64 = self.counts.iter().map(|x| f64::from(x.get())).sum();
+                for k in 0..components {
+                    w[k] = if cost[k] > 0.0 { n / (components as f64 * cost[k]) } else { w[k] };
+                }
+                self.slope(w, components, &mut slope);
+            }
+            let here = total(w) - slope.log;
+            if here > value + 1e-9 * (1.0 + value.abs()) || here.is_nan() {
+                if step >= 2 * steps || halvings >= 4 {
+                    break;
+                }
+                halvings += 1;
+                if halvings == 3 {
+                    *w = em;
+                } else {
+                    for k in 0..components {
+                        w[k] = best[k] + 0.2 * (w[k] - best[k]);
+                    }
+                }
+                continue;
+            }
+            (best, value, halvings) = (*w, here, 0);
+            if step >= steps {
+                break;
+            }
+            for k in 0..components {
+                em[k] = if cost[k] > 0.0 { w[k] * slope.pull[k] / cost[k] } else { w[k] };
+            }
+            let gain = newton(w, cost, &slope, components);
+            if gain < tolerance {
+                let log = slope.log + gain + total(w) - total(&best);
+                return log;
+            }
+        }
+        *w = best;
+        total(&best) - value
+    }
+
+    /// Adds the row to the sums over rows; returns the sum of x ln m.
+    #[inline(always)]
+    fn accumulate(
+        &self,
+        w: &[f64; W],
+        components: usize,
+        pull: &mut [[f64; W]],
+        hessian: &mut [[[f64; W]; W]],
+    ) -> f64 {
+        let mut log = LogSum::EMPTY;
         for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
             let (c, x) = (usize::from(*c), f64::from(x.get()));
             let m = self.model(i, c, w);
-            let q = x / m;
+            let inverse = 1.0 / m;
+            let q = x * inverse;
+            let pull = &mut pull[c];
             for j in 0..W {
-                numerators[c][j] += q * w[j];
+                pull[j] += q * w[j];
+            }
+            if !hessian.is_empty() {
+                let p = q * inverse;
+                for (j, line) in hessian[c][..components].iter_mut().enumerate() {
+                    let a = p * w[j];
+                    for l in 0..W {
+                        line[l] += a * w[l];
+                    }
+                }
             }
             log.add(x, m);
         }
         log.total()
     }
+}
 
-    /// EM with squared extrapolation (Varadhan and Roland 2008); returns the sum of x ln m.
-    #[inline(always)]
-    fn refit(&self, w: &mut [f64; W], cycles: usize, tolerance: f64) -> f64 {
-        let mut start = *w;
-        for _ in 0..cycles {
-            let before = self.step(w);
-            let one = *w;
-            let middle = self.step(w);
-            let two = *w;
-            let (mut r2, mut v2) = (0.0, 0.0);
-            for j in 0..W {
-                let (r, v) = (one[j] - start[j], two[j] - 2.0 * one[j] + start[j]);
-                r2 += r * r;
-                v2 += v * v;
+/// One step of Newton's method for the end-members, channel by channel. `cost` is the sum of each
+/// abundance.
+pub(crate) fn channels(table: &mut Table, cost: &[f64], sums: &Sums) {
+    fn of<const W: usize>(table: &mut Table, cost: &[f64], sums: &Sums) {
+        let components = table.components;
+        let (values, _) = table.values.as_chunks_mut::<W>();
+        let (pull, _) = sums.pull.as_chunks::<W>();
+        let (hessian, _) = sums.hessian.as_chunks::<W>();
+        let (hessian, _) = hessian.as_chunks::<W>();
+        let mut own = [1.0; W];
+        own.copy_from_slice(cost);
+        for ((h, pull), hessian) in values.iter_mut().zip(pull).zip(hessian) {
+            if pull.iter().all(|p| *p == 0.0) {
+                *h = [0.0; W];
+                continue;
             }
-            if middle - before < tolerance && r2 <= 1e-8 * sum(one.map(|x| x * x)) {
-                break;
+            let slope = Slope { log: 0.0, least: 0.0, pull: *pull, hessian: *hessian };
+            let old = *h;
+            newton(h, &own, &slope, components);
+            // The quadratic model does not know that a row may hang on this value alone.
+            for k in 0..components {
+                h[k] = h[k].max(SHRINK * old[k]);
             }
-            let a = (r2 / v2.max(1e-300)).sqrt().clamp(1.0, 256.0);
-            for j in 0..W {
-                let (r, v) = (one[j] - start[j], two[j] - 2.0 * one[j] + start[j]);
-                w[j] = (start[j] + 2.0 * a * r + a * a * v).max(0.1 * two[j]);
-            }
-            let after = self.step(w);
-            if after.is_nan() || after < middle {
-                *w = two;
-            } else if after - before < tolerance {
-                break;
-            }
-            start = *w;
         }
-        let mut log = LogSum { log: 0.0, product: 1.0 };
-        for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
-            log.add(f64::from(x.get()), self.model(i, usize::from(*c), w));
-        }
-        log.total()
     }
+    match table.width {
+        4 => of::<4>(table, cost, sums),
+        8 => of::<8>(table, cost, sums),
+        16 => of::<16>(table, cost, sums),
+        32 => of::<32>(table, cost, sums),
+        _ => of::<64>(table, cost, sums),
+    }
+}
+
+/// Moves `w` to the minimum of the quadratic model over `w >= 0`; returns the gain it promises.
+#[inline(always)]
+fn newton<const W: usize>(
+    w: &mut [f64; W],
+    cost: &[f64; W],
+    slope: &Slope<W>,
+    components: usize,
+) -> f64 {
+    let start = *w;
+    let mut gradient = [0.0; W];
+    let mut largest = 0.0f64;
+    for k in 0..components {
+        gradient[k] = cost[k] - slope.pull[k];
+        largest = largest.max(slope.hessian[k][k]);
+    }
+    if largest <= 0.0 {
+        return 0.0;
+    }
+    // Free are those above zero and those that want to rise.
+    let mut free = [false; W];
+    for k in 0..components {
+        free[k] = w[k] > 0.0 || gradient[k] < 0.0;
+    }
+    for _ in 0..3 * components {
+        // Gradient of the model where we are.
+        let mut here = gradient;
+        for k in 0..components {
+            for l in 0..components {
+                here[k] += slope.hessian[k][l] * (w[l] - start[l]);
+            }
+        }
+        let mut index = [0usize; W];
+        let mut n = 0;
+        for k in 0..components {
+            if free[k] {
+                index[n] = k;
+                n += 1;
+            }
+        }
+        let Some(step) = descend::<W>(slope, &here, &index[..n], RIDGE * largest) else { break };
+        let (mut share, mut blocked) = (1.0, None);
+        for (i, &k) in index[..n].iter().enumerate() {
+            if step[i] < 0.0 && w[k] + share * step[i] < 0.0 {
+                share = w[k] / -step[i];
+                blocked = Some(k);
+            }
+        }
+        for (i, &k) in index[..n].iter().enumerate() {
+            w[k] = (w[k] + share * step[i]).max(0.0);
+        }
+        if let Some(k) = blocked {
+            w[k] = 0.0;
+            free[k] = false;
+            continue;
+        }
+        // Whoever is held at zero and wants to rise is set free.
+        let mut least = (-1e-9, None);
+        for k in 0..components {
+            if !free[k] {
+                let mut g = gradient[k];
+                for l in 0..components {
+                    g += slope.hessian[k][l] * (w[l] - start[l]);
+                }
+                let g = g / cost[k].abs().max(1e-300);
+                if g < least.0 {
+                    least = (g, Some(k));
+                }
+            }
+        }
+        match least.1 {
+            Some(k) => free[k] = true,
+            None => break,
+        }
+    }
+    let mut gain = 0.0;
+    for k in 0..components {
+        let d = w[k] - start[k];
+        gain -= gradient[k] * d;
+        for l in 0..components {
+            gain -= 0.5 * slope.hessian[k][l] * d * (w[l] - start[l]);
+        }
+    }
+    gain
+}
+
+/// `-H^-1 g` over the free components, by Cholesky; `None` where there is none.
+#[inline(always)]
+fn descend<const W: usize>(
+    slope: &Slope<W>,
+    gradient: &[f64; W],
+    free: &[usize],
+    ridge: f64,
+) -> Option<[f64; W]> {
+    let n = free.len();
+    if n == 0 {
+        return None;
+    }
+    let mut factor = [[0.0; W]; W];
+    for i in 0..n {
+        for j in 0..=i {
+            let mut sum = slope.hessian[free[i]][free[j]];
+            if i == j {
+                sum += ridge;
+            }
+            for l in 0..j {
+                sum -= factor[i][l] * factor[j][l];
+            }
+            factor[i][j] = if i == j { sum.max(ridge).sqrt() } else { sum / factor[j][j] };
+        }
+    }
+    let mut x = [0.0; W];
+    for i in 0..n {
+        let mut sum = -gradient[free[i]];
+        for l in 0..i {
+            sum -= factor[i][l] * x[l];
+        }
+        x[i] = sum / factor[i][i];
+    }
+    for i in (0..n).rev() {
+        let mut sum = x[i];
+        for l in i + 1..n {
+            sum -= factor[l][i] * x[l];
+        }
+        x[i] = sum / factor[i][i];
+    }
+    Some(x)
 }
 
 /// Sparse rows of a cell, whatever its storage.
@@ -424,44 +601,4 @@ pub(crate) fn csr_of<'b>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use kalpha_core::CsrBuilder;
-
-    #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn avx2_gives_the_bits_of_the_plain_form() {
-        if !is_x86_feature_detected!("avx2") {
-            return;
-        }
-        let mut b = CsrBuilder::new(64).unwrap();
-        for r in 0..50usize {
-            for c in 0..64usize {
-                b.push(c as u16, ((r * 31 + c * 17) % 11 / 8) as u32 * (1 + (r % 3) as u32));
-            }
-            b.end_row();
-        }
-        let csr = b.finish();
-        let view = CsrView::of(&csr, 0..50);
-        let spectra: Vec<f64> = (0..7 * 64).map(|i| ((i * 37) % 101) as f64 + 1.0).collect();
-        let mut table = Table::new(&spectra, 7, 64);
-        table.normalise();
-        let ValuesView::U8(values) = view.values else { panic!("u8 expected") };
-        for work in [Work::Joint(3), Work::Refit { cycles: 20, tolerance: 1e-9 }] {
-            let run = |simd: bool| {
-                let mut w = vec![3.0; 50 * 8];
-                w.chunks_exact_mut(8).for_each(|w| w[7] = 0.0);
-                let mut num = vec![0.0; 64 * 8];
-                let f = Fixed::default();
-                let g = if simd {
-                    // SAFETY: AVX2 was detected above.
-                    unsafe { avx2::<u8, 8>(view, values, 0, &table, f, work, &mut w, &mut num) }
-                } else {
-                    plain::<u8, 8>(view, values, 0, &table, f, work, &mut w, &mut num)
-                };
-                (w, num, g.log.to_bits(), g.total.to_bits())
-            };
-            assert_eq!(run(true), run(false));
-        }
-    }
-}
+mod tests;

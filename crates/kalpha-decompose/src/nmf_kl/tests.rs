@@ -1,6 +1,7 @@
 use super::*;
 use kalpha_core::Work as Jobs;
-use kalpha_core::{Axis, Ctx, NoiseModel, RowsMeta, Serial, Silent, Unit};
+use kalpha_core::{Axis, Ctx, DType, NoiseModel, RowsMeta, Serial, Silent, Unit};
+use std::sync::Arc;
 
 pub(crate) fn as_rows(csr: CsrCounts, grid: &[usize]) -> Rows {
     let channels = csr.channels();
@@ -74,7 +75,10 @@ trait Totals {
 }
 impl Totals for Serial {
     fn fold_totals(&self, rows: &Rows) -> Vec<f64> {
-        (self as &dyn Passes).fold(&Saturated, rows).unwrap().totals
+        (self as &dyn Passes)
+            .fold(&Saturated { channels: rows.meta().channels }, rows)
+            .unwrap()
+            .totals
     }
 }
 
@@ -214,4 +218,43 @@ fn reaches_the_deviance_of_scikit_learn() {
     // tol=1e-10, max_iter=5000), best of ten seeds: 2 KL = reconstruction_err_ squared.
     let peer = 2466.4653065;
     assert!((model.end_members.deviance / peer - 1.0).abs() < 1e-5, "{:?}", model.end_members);
+}
+
+#[test]
+fn rows_in_memory_and_rows_read_anew_reach_the_same_deviance() {
+    let (rows, _, _) = planted(3000, 60.0, 21);
+    let close = Params { tolerance: 1e-8, max_passes: 400, ..Params::default() };
+    let sampled = Params { sample_rows: 800, ..close.clone() };
+    let run = |params: &Params| {
+        nmf_kl(&serial(2), &rows, 3, params, Fixed::default()).unwrap().end_members
+    };
+    let (a, b) = (run(&close), run(&sampled));
+    assert!(a.converged && b.converged, "{} {}", a.passes, b.passes);
+    assert!((a.deviance / b.deviance - 1.0).abs() < 1e-5, "{} {}", a.deviance, b.deviance);
+    assert!(distance(&a.spectra, &b.spectra, 120) < 1e-3);
+}
+
+/// A channel that the sample of the starts lacks is no impossible one.
+#[test]
+fn a_channel_without_counts_in_the_sample_is_fitted() {
+    let (rows, _, _) = planted(3000, 60.0, 22);
+    let csr = rows.as_csr().unwrap();
+    let kalpha_core::CountValues::U8(v) = csr.values() else { panic!() };
+    let mut with = CsrBuilder::new(121).unwrap();
+    for r in 0..3000 {
+        for e in csr.indptr()[r] as usize..csr.indptr()[r + 1] as usize {
+            with.push(csr.indices()[e], v[e].into());
+        }
+        if r % 300 == 7 {
+            with.push(120, 1);
+        }
+        with.end_row();
+    }
+    let rows = as_rows(with.finish(), &[3000]);
+    let params = Params { sample_rows: 100, ..Params::default() };
+    let model = nmf_kl(&serial(3), &rows, 3, &params, Fixed::default()).unwrap();
+    let m = &model.end_members;
+    let channel: f64 = (0..3).map(|k| m.totals[k] * m.spectrum(k)[120]).sum();
+    assert!((channel - 10.0).abs() < 0.5, "{channel}");
+    assert!(m.deviance < 1.2 * 3000.0 * 60.0, "{}", m.deviance);
 }

@@ -21,6 +21,30 @@ fn mixtures_of_known_rank_at_several_doses() {
     }
 }
 
+/// Three phases of which the third covers a twentieth of the map and shares most lines: each row
+/// holds less of it than noise, all rows together hold plenty.
+#[test]
+fn a_weak_component_of_many_rows_is_not_lost() {
+    let (n, d) = (12_000, 128);
+    let line = |c: usize, at: f64| (-0.5 * ((c as f64 - at) / 3.0).powi(2)).exp();
+    let shape = |own: f64| -> Vec<f64> {
+        let s: Vec<f64> = (0..d).map(|c| 0.05 + line(c, 40.0) + 0.5 * line(c, own)).collect();
+        let sum: f64 = s.iter().sum();
+        s.iter().map(|x| 30.0 * x / sum).collect()
+    };
+    let phases = [shape(70.0), shape(90.0), shape(110.0)];
+    let stream = Stream::new(5, "weak", 0);
+    let counts: Vec<Vec<u32>> = (0..n)
+        .map(|r| {
+            let phase = if r % 20 == 7 { 2 } else { r % 2 };
+            let mut draws = stream.row(r);
+            phases[phase].iter().map(|&mean| draws.poisson(mean) as u32).collect()
+        })
+        .collect();
+    let found = find(&counts);
+    assert_eq!(found.components, 3, "{found:?}");
+}
+
 #[test]
 fn six_components_where_the_bare_rule_sees_one() {
     // Six spectra that share nine tenths of their counts, at a dose where the noise is small.

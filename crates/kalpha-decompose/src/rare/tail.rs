@@ -15,7 +15,7 @@
 use super::scan::{Candidate, ScanMap};
 use super::windows::Windows;
 use crate::nmf_kl::Fixed;
-use crate::nmf_kl::kernel::{Table, csr_of};
+use crate::nmf_kl::{kernel::csr_of, table::Table};
 use kalpha_core::{CellBuffer, Passes, Rows, StepError};
 use std::sync::Mutex;
 

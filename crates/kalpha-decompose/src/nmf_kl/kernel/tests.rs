@@ -1,0 +1,94 @@
+use super::*;
+use kalpha_core::CsrBuilder;
+
+fn counts() -> kalpha_core::CsrCounts {
+    let mut b = CsrBuilder::new(64).unwrap();
+    for r in 0..50usize {
+        for c in 0..64usize {
+            b.push(c as u16, ((r * 31 + c * 17) % 11 / 8) as u32 * (1 + (r % 3) as u32));
+        }
+        b.end_row();
+    }
+    b.finish()
+}
+
+fn table(components: usize) -> Table {
+    let spectra: Vec<f64> = (0..components * 64).map(|i| ((i * 37) % 101) as f64 + 1.0).collect();
+    let mut table = Table::new(&spectra, components, 64);
+    table.normalise();
+    table
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn simd_gives_the_bits_of_the_plain_form() {
+    let csr = counts();
+    let view = CsrView::of(&csr, 0..50);
+    let table = table(7);
+    let ValuesView::U8(values) = view.values else { panic!("u8 expected") };
+    let solve = Work::Solve { cost: &[], tolerance: 1e-9, steps: 20 };
+    for work in [solve, Work::Accumulate, Work::Round { tolerance: 1e-9, steps: 20 }] {
+        let run = |simd: Simd| {
+            let mut w = vec![3.0; 50 * 8];
+            w.chunks_exact_mut(8).for_each(|w| w[7] = 0.0);
+            let mut num = Sums::new(&table);
+            let f = Fixed::default();
+            let g = match simd {
+                // SAFETY: the processor has these instructions.
+                Simd::Avx512 => unsafe {
+                    avx512::<u8, 8>(view, values, 0, &table, f, work, &mut w, &mut num)
+                },
+                // SAFETY: as above.
+                Simd::Avx2 => unsafe {
+                    avx2::<u8, 8>(view, values, 0, &table, f, work, &mut w, &mut num)
+                },
+                Simd::Scalar => plain::<u8, 8>(view, values, 0, &table, f, work, &mut w, &mut num),
+            };
+            (w, num.pull, num.hessian, g.log.to_bits(), g.total.to_bits())
+        };
+        for simd in Simd::available() {
+            assert_eq!(run(simd), run(Simd::Scalar), "{simd:?}");
+        }
+    }
+}
+
+#[test]
+fn the_solution_meets_the_optimality_conditions_from_any_start() {
+    let csr = counts();
+    let view = CsrView::of(&csr, 0..50);
+    let ValuesView::U8(values) = view.values else { panic!("u8 expected") };
+    for components in [1, 2, 7, 8] {
+        let table = table(components);
+        let width = table.width;
+        let mut reached: Vec<Vec<f64>> = Vec::new();
+        for start in 0..3 {
+            let mut w = vec![0.0; 50 * width];
+            for (i, w) in w.chunks_exact_mut(width).enumerate() {
+                for (k, w) in w[..components].iter_mut().enumerate() {
+                    *w = [1.0, 200.0 * f64::from(k == i % components), 1e-12][start];
+                }
+            }
+            let work = Work::Solve { cost: &[], tolerance: 1e-10, steps: 60 };
+            rows(view, 0, &table, Fixed::default(), work, &mut w, &mut Sums::default());
+            for (r, w) in w.chunks_exact(width).enumerate() {
+                for k in 0..components {
+                    let mut slope = table.norm[k];
+                    for e in view.entries(r) {
+                        let h = table.of(usize::from(view.indices[e]));
+                        let m: f64 = h.iter().zip(w).map(|(h, w)| h * w).sum();
+                        slope -= f64::from(values[e]) / m * h[k];
+                    }
+                    let none = view.entries(r).is_empty();
+                    assert!(none || slope > -1e-4, "start {start} row {r} {slope} {w:?}");
+                    assert!((slope * w[k]).abs() < 1e-3, "start {start} row {r} {slope} {w:?}");
+                }
+            }
+            reached.push(w);
+        }
+        for other in &reached[1..] {
+            for (a, b) in reached[0].iter().zip(other) {
+                assert!((a - b).abs() < 1e-3 * (1.0 + a), "{components}: {a} {b}");
+            }
+        }
+    }
+}
