@@ -338,11 +338,11 @@ fn leavened(mut table: Table, sums: &[f64]) -> Table {
 }
 
 /// Spectra (components x channels, each summing to 1) after at most `max_passes` more rounds over
-/// `rows`, started from `spectra`.
+/// `rows`, started from `spectra` and `abundances` (rows x components).
 pub(crate) fn improve(
     passes: &dyn Passes,
     rows: &Rows,
-    spectra: &[f64],
+    (spectra, abundances): (&[f64], &[f64]),
     components: usize,
     fixed: Fixed<'_>,
     max_passes: usize,
@@ -354,17 +354,26 @@ pub(crate) fn improve(
     let reached = if rows.meta().rows > MOST_IN_MEMORY {
         let channels = rows.meta().channels;
         let state = passes.fold(&Saturated { channels }, rows)?;
-        let SaturatedState { log, totals, channels: sums } = state;
-        let even = even(&totals, &table);
-        let table = leavened(table, &sums);
-        descend(passes, &mut Streamed::new(passes, rows, fixed, log), (table, even), stop)?
+        let table = leavened(table, &state.channels);
+        let begin = (table, padded(abundances, components));
+        descend(passes, &mut Streamed::new(passes, rows, fixed, state.log), begin, stop)?
     } else {
         let csr = sample(passes, rows, usize::MAX)?;
         let problem = Problem::new(&csr, fixed)?;
-        let even = problem.even(&table);
-        descend(passes, &mut InMemory(&problem, passes), (table, even), stop)?
+        let begin = (table, padded(abundances, components));
+        descend(passes, &mut InMemory(&problem, passes), begin, stop)?
     };
     Ok(reached.table.spectra())
+}
+
+/// Abundances with the padding of the tables.
+fn padded(abundances: &[f64], components: usize) -> Vec<f64> {
+    let width = table::width(components);
+    let mut out = vec![0.0; abundances.len() / components * width];
+    for (out, w) in out.chunks_exact_mut(width).zip(abundances.chunks_exact(components)) {
+        out[..components].copy_from_slice(w);
+    }
+    out
 }
 
 pub(crate) fn check_components(components: usize) -> Result<(), StepError> {
@@ -452,10 +461,22 @@ pub fn refit(
     fixed: Fixed<'_>,
 ) -> Result<Vec<f64>, StepError> {
     check_components(components)?;
+    refit_from(passes, rows, spectra, &vec![0.0; rows.meta().rows * components], components, fixed)
+}
+
+/// As [`refit`], started from `abundances`; a row of zeros starts from equal ones.
+pub(crate) fn refit_from(
+    passes: &dyn Passes,
+    rows: &Rows,
+    spectra: &[f64],
+    abundances: &[f64],
+    components: usize,
+    fixed: Fixed<'_>,
+) -> Result<Vec<f64>, StepError> {
+    check_components(components)?;
     let table = Table::new(spectra, components, rows.meta().channels);
     let width = table.width;
-    let mut w = vec![0.0; rows.meta().rows * width];
-    // From nothing, a row starts from equal abundances.
+    let mut w = padded(abundances, components);
     solve_all(passes, rows, &table, fixed, &mut w)?;
     Ok(w.chunks_exact(width).flat_map(|w| w[..components].iter().copied()).collect())
 }

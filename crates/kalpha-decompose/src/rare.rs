@@ -161,7 +161,7 @@ const FEW: usize = 25;
 /// Passes in which end-members forget the pixels that carried one of them.
 const FORGET_PASSES: usize = 60;
 /// The forgetting ends when a pass gains less than this share of the deviance.
-const FORGET_TOLERANCE: f64 = 1e-6;
+const FORGET_TOLERANCE: f64 = 2e-6;
 
 /// End-members that hold more than half of their counts in [`FEW`] pixels, or whose effective
 /// number of pixels is below that; with the rows of these pixels, ascending.
@@ -229,8 +229,9 @@ pub fn guard(
         carriers.iter().for_each(|&row| masked[row] = true);
         others = Arc::new(ExcludeChannels::new(others, 0..0, Some(masked.into())));
         let (most, tolerance) = (FORGET_PASSES, FORGET_TOLERANCE);
-        spectra = nmf_kl::improve(passes, &others, &spectra, components, none, most, tolerance)?;
-        abundances = nmf_kl::refit(passes, rows, &spectra, components, none)?;
+        let begin = (&spectra[..], &abundances[..]);
+        spectra = nmf_kl::improve(passes, &others, begin, components, none, most, tolerance)?;
+        abundances = nmf_kl::refit_from(passes, rows, &spectra, &abundances, components, none)?;
     }
     let mut known = Known::default();
     if let Some(pile_up) = pile_up.filter(PileUp::is_seen) {

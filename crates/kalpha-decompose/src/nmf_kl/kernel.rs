@@ -314,30 +314,32 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
 
     #[inline(always)]
     fn slope(&self, w: &[f64; W], components: usize, slope: &mut Slope<W>) {
-        slope.pull = [0.0; W];
-        slope.hessian[..components].fill([0.0; W]);
-        slope.least = f64::INFINITY;
+        // A width known to the compiler keeps the sums of narrow tables in registers.
+        let lines = if W <= 8 { W } else { components };
+        let mut pull = [0.0; W];
+        let mut hessian = [[0.0; W]; W];
+        let mut least = f64::INFINITY;
         let mut log = LogSum::EMPTY;
         for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
             let (c, x) = (usize::from(*c), f64::from(x.get()));
             let m = self.model(i, c, w);
             let h = &self.h[c];
-            slope.least = slope.least.min(m);
+            least = if m < least { m } else { least };
             let inverse = 1.0 / m;
             let q = x * inverse;
             let p = q * inverse;
             for j in 0..W {
-                slope.pull[j] += q * h[j];
+                pull[j] += q * h[j];
             }
-            for (j, line) in slope.hessian[..components].iter_mut().enumerate() {
+            for j in 0..lines {
                 let a = p * h[j];
                 for l in 0..W {
-                    line[l] += a * h[l];
+                    hessian[j][l] += a * h[l];
                 }
             }
             log.add(x, m);
         }
-        slope.log = log.total();
+        *slope = Slope { log: log.total(), least, pull, hessian };
     }
 
     /// Abundances of least `f`; returns `sum x ln m` there.
@@ -405,6 +407,7 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
         pull: &mut [[f64; W]],
         hessian: &mut [[[f64; W]; W]],
     ) -> f64 {
+        let lines = if W <= 8 { W } else { components };
         let mut log = LogSum::EMPTY;
         for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
             let (c, x) = (usize::from(*c), f64::from(x.get()));
@@ -417,10 +420,11 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
             }
             if !hessian.is_empty() {
                 let p = q * inverse;
-                for (j, line) in hessian[c][..components].iter_mut().enumerate() {
+                let hessian = &mut hessian[c];
+                for j in 0..lines {
                     let a = p * w[j];
                     for l in 0..W {
-                        line[l] += a * w[l];
+                        hessian[j][l] += a * w[l];
                     }
                 }
             }

@@ -118,8 +118,9 @@ pub(crate) fn separate(
         known = pairs.of_rows(&abundances, components, pile_up.of_sum.relative_sigma);
         let (most, tolerance) = (FORGET_PASSES, FORGET_TOLERANCE);
         let fixed = known.fixed();
-        spectra = nmf_kl::improve(passes, fitted, &spectra, components, fixed, most, tolerance)?;
-        abundances = nmf_kl::refit(passes, rows, &spectra, components, fixed)?;
+        let begin = (&spectra[..], &abundances[..]);
+        spectra = nmf_kl::improve(passes, fitted, begin, components, fixed, most, tolerance)?;
+        abundances = nmf_kl::refit_from(passes, rows, &spectra, &abundances, components, fixed)?;
     }
     let pairs = Pairs::new(pile_up, &spectra, components, &abundances);
     known = pairs.of_rows(&abundances, components, known.relative_sigma);
