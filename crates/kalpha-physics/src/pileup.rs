@@ -108,8 +108,9 @@ pub fn pixel_pileup(
 /// [`pileup_spectrum`].
 ///
 /// Two measured peaks sum to one that carries the electronic noise twice. One noise variance
-/// `v` is taken out by inverse diffusion, `1 - (v/2) D² + (v²/8) D⁴`, the expansion of
-/// `exp(v w²/2)`; with noise below half of the peak width the remainder is below 1e-3 of a peak.
+/// `v` is taken out by inverse diffusion, `1 - (v/2) D² + (v²/8) D⁴ - (v³/48) D⁶`, the expansion
+/// of `exp(v w²/2)`; with noise below half of the peak width the remainder is below 1e-3 of a
+/// peak.
 ///
 /// `energies` are equally spaced channel centres in keV; `noise_squared` is the square of the
 /// noise FWHM in eV² (negative counts as none). Returns counts per channel, never negative.
@@ -136,8 +137,10 @@ pub fn measured_pairs(energies: &[f64], a: &[f64], b: &[f64], noise_squared: f64
     let v = sigma * sigma;
     let second = second_difference(&pairs.counts);
     let fourth = second_difference(&second);
-    let parts = pairs.counts.iter().zip(&second).zip(&fourth);
-    parts.map(|((g, d2), d4)| (g - 0.5 * v * d2 + 0.125 * v * v * d4).max(0.0)).collect()
+    let sixth = second_difference(&fourth);
+    let [a, b, c] = [v / 2.0, v * v / 8.0, v * v * v / 48.0];
+    let sharp = |i: usize| pairs.counts[i] - a * second[i] + b * fourth[i] - c * sixth[i];
+    (0..n).map(|i| sharp(i).max(0.0)).collect()
 }
 
 fn second_difference(values: &[f64]) -> Vec<f64> {
