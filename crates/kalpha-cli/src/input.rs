@@ -6,12 +6,13 @@ use kalpha_io::{FormatId, OpenOptions, formats};
 
 /// Opens the file or makes the demo, with `--set` on top.
 pub fn open(args: &ReadArgs) -> anyhow::Result<Dataset> {
+    let format = format(args)?;
     let mut dataset = match args.file.strip_prefix("demo:") {
         Some(name) => crate::demo::dataset(name)?,
         None => kalpha_io::open(
             &args.file,
             &OpenOptions {
-                format: format(args)?,
+                format,
                 signal: args.signal.clone(),
                 energy_axis: args.energy_axis.as_deref().map(str::parse).transpose()?,
             },

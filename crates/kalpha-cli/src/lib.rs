@@ -8,6 +8,7 @@ mod convert;
 mod demo;
 mod input;
 mod inspect;
+mod interrupt;
 mod output;
 mod progress;
 mod recipe;
@@ -69,8 +70,9 @@ fn report(error: &anyhow::Error) -> ExitCode {
             text.push_str(&cause);
         }
     }
-    // One line, whatever a damaged file put into it.
+    // One line that cannot drive the terminal, whatever a damaged file put into it.
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     match text.rsplit_once(" (hint: ") {
         Some((what, hint)) => {
             eprintln!("error: {what}");
@@ -80,6 +82,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     }
     let cancelled = error.chain().any(|cause| {
         cause.downcast_ref::<kalpha_recipe::RunError>().is_some_and(|e| e.is_cancelled())
+            || cause.is::<kalpha_core::Cancelled>()
     });
     ExitCode::from(if cancelled { INTERRUPTED } else { 1 })
 }

@@ -1,6 +1,6 @@
 //! The output folder: written beside its place, renamed into it.
 
-use crate::args::RunArgs;
+use crate::{args::RunArgs, interrupt::Interrupt};
 use kalpha_core::Dataset;
 use kalpha_io::write::{
     Compression, OutputFolder, Values, write_bytes, write_zarr, write_zarr_group,
@@ -30,12 +30,14 @@ pub fn finish(
     dataset: &Dataset,
     result: &RunResult,
     folder: OutputFolder,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     let (mut document, figures) = assemble(result, dataset)?;
     crate::demo::compare(dataset, &mut document)?;
     document.outputs = list(&document, &figures);
     write_all(folder.path(), &document, &figures, dataset)?;
     let report = folder.target().join("report.html");
+    interrupt.commit()?;
     folder.commit()?;
 
     let mut out = std::io::stdout().lock();

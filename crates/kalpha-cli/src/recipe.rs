@@ -42,6 +42,7 @@ pub fn recipe(args: &RecipeArgs) -> anyhow::Result<()> {
 /// Reads a recipe file.
 pub fn load(path: &Path) -> anyhow::Result<Recipe> {
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the recipe {}", path.display()))?;
+        .with_context(|| format!("cannot read the recipe {}", path.display()))
+        .map_err(|e| anyhow::anyhow!("{e:#} (hint: kalpha recipe new eds prints one)"))?;
     Recipe::from_toml(&text).with_context(|| path.display().to_string())
 }

@@ -2,7 +2,9 @@
 
 use crate::{
     args::{ReadArgs, RunArgs},
-    input, progress, recipe as recipe_file,
+    input,
+    interrupt::Interrupt,
+    progress, recipe as recipe_file,
 };
 use anyhow::{Context, bail};
 use kalpha_core::{Ctx, Dataset, Modality, Progress, Silent};
@@ -11,34 +13,29 @@ use kalpha_recipe::{Recipe, defaults, fingerprint};
 use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let interrupt = Interrupt::listen()?;
     let dataset = input::open(&ReadArgs { set: Vec::new(), ..args.read.clone() })?;
     let recipe = choose(args, &dataset)?;
     let output = args.output.clone().unwrap_or_else(|| default_output(&args.read.file));
     let folder = crate::output::begin(&output, args.force)?;
+    interrupt.abandons(folder.abandon());
 
     let listener: Arc<dyn Progress> = match progress::Line::new(args.quiet || args.json) {
         Some(line) => Arc::new(line),
         None => Arc::new(Silent),
     };
     let ctx = Ctx::new(recipe.seed, listener);
-    let cancel = ctx.cancel_flag();
-    // A second Ctrl-C ends the process at once; the unfinished folder is hidden and unused.
-    ctrlc::set_handler(move || {
-        if cancel.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
+    interrupt.cancels(ctx.cancel_flag());
     let engine = Engine::new(args.threads, ctx)?;
     let name = fingerprint(&dataset)?;
     let result = kalpha_recipe::run(&recipe, &dataset, &name, &engine);
     progress::clear();
     let result = result?;
-    crate::output::finish(args, &dataset, &result, folder)
+    crate::output::finish(args, &dataset, &result, folder, &interrupt)
 }
 
 /// The recipe of this run: the file's or the default one, with what was typed on top.

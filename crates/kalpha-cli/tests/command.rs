@@ -109,6 +109,8 @@ fn mistakes_get_one_line_a_hint_and_exit_1() {
     let dir = tempfile::tempdir().unwrap();
     let here = dir.path();
     std::fs::write(here.join("bad.bcf"), "garbage\n").unwrap();
+    std::fs::write(here.join("empty.hspy"), "").unwrap();
+    std::fs::write(here.join("escape.bcf"), b"\x1b[31mred\x07 and more").unwrap();
     std::fs::create_dir(here.join("foreign")).unwrap();
     std::fs::write(here.join("foreign/mine.txt"), "keep").unwrap();
     for (args, says) in [
@@ -118,6 +120,13 @@ fn mistakes_get_one_line_a_hint_and_exit_1() {
         (vec!["run", "demo:eds", "--elements", "Fx"], "Fx"),
         (vec!["run", "demo:eds", "--k-factors", "Fe_Ka"], "k-factor"),
         (vec!["run", "demo:eds", "--k-factors", "Fe_Kx=1"], "Fe_Kx"),
+        (vec!["run", "demo:eds", "--format", "xyz"], "hspy"),
+        (vec!["run", "demo:eds", "--set", "beam_energy_keV=-5"], "above 0"),
+        (vec!["run", "demo:eds", "--recipe", "none.toml"], "kalpha recipe new"),
+        (vec!["run", "demo:eds", "--recipe", "bad.bcf"], "not a recipe"),
+        (vec!["run", "foreign"], "directory"),
+        (vec!["run", "empty.hspy"], "empty"),
+        (vec!["run", "escape.bcf"], "AAMVHFSS"),
         (vec!["run", "demo:eds", "--set", "beam=3"], "beam_energy_keV"),
         (vec!["run", "demo:eds", "--param", "pcb.components=3"], "pcb"),
         (vec!["run", "demo:eds", "--param", "pca.componets=3"], "componets"),
@@ -129,12 +138,15 @@ fn mistakes_get_one_line_a_hint_and_exit_1() {
         let error = String::from_utf8_lossy(&out.stderr);
         assert_eq!(out.status.code(), Some(1), "{args:?}: {error}");
         assert!(error.contains(says), "{args:?}: {error}");
-        assert!(error.lines().count() <= 2, "{args:?}: {error}");
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 2, "{args:?}: {error}");
+        assert!(lines[0].starts_with("error: ") && lines[1].starts_with("hint: "), "{error}");
+        assert!(error.chars().all(|c| c == '\n' || !c.is_control()), "{args:?}: {error:?}");
         assert!(out.stdout.is_empty(), "{args:?}");
     }
     assert_eq!(std::fs::read_to_string(here.join("foreign/mine.txt")).unwrap(), "keep");
     let left: Vec<_> = std::fs::read_dir(here).unwrap().collect();
-    assert_eq!(left.len(), 2, "something was left behind: {left:?}");
+    assert_eq!(left.len(), 4, "something was left behind: {left:?}");
 }
 
 #[test]
@@ -144,6 +156,25 @@ fn the_demo_is_compared_with_its_truth() {
     for row in doc["truth"]["rows"].as_array().unwrap() {
         assert_eq!(row["agrees"], true, "{row}");
     }
+    // No family holds more counts than there are.
+    let total = doc["counts"]["total"].as_f64().unwrap();
+    for family in doc["intensities"].as_array().unwrap() {
+        assert!(family["counts"]["value"].as_f64().unwrap() < 0.5 * total, "{family}");
+    }
+}
+
+/// A sputtered layer: the line at 2.957 keV is argon, not silver (2.984 keV) or Al+Al pile-up.
+#[test]
+fn tm002_holds_argon_and_no_silver() {
+    let Some(file) = kalpha_reference::path("data/eds/EDS_SEM_TM002.hspy") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let doc = answer(dir.path(), &["run", file.to_str().unwrap(), "--json"]);
+    assert_eq!(symbols(&doc), ["Al", "Ar", "C", "Cu", "Mn", "O", "Zr"]);
+    assert_eq!(doc["not_quantified"]["reason"], "bulk");
+    // Results are handed on: they name the file, not the folder.
+    assert_eq!(doc["source"]["path"], "EDS_SEM_TM002.hspy");
+    let html = std::fs::read_to_string(dir.path().join("EDS_SEM_TM002.kalpha/report.html"));
+    assert!(!html.unwrap().contains(file.parent().unwrap().to_str().unwrap()));
 }
 
 #[test]

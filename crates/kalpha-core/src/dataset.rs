@@ -42,6 +42,15 @@ pub struct Source {
     pub history: Vec<Event>,
 }
 
+impl Source {
+    /// The same source by its file name alone: results are handed on, folders stay private.
+    pub fn without_folder(&self) -> Self {
+        let name = std::path::Path::new(&self.path).file_name();
+        let path = name.map_or_else(|| self.path.clone(), |n| n.to_string_lossy().into_owned());
+        Self { path, ..self.clone() }
+    }
+}
+
 /// Counts or intensities with axes and metadata. The values are raw and never change.
 #[derive(Clone)]
 pub struct Dataset {

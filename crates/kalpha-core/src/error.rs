@@ -39,7 +39,7 @@ pub enum StepError {
         expected: &'static str,
     },
     /// A parameter is out of its range.
-    #[error("{parameter} = {got}: {expected}")]
+    #[error("{parameter} = {got} (hint: {expected})")]
     Parameter {
         /// Name of the parameter.
         parameter: &'static str,
@@ -49,7 +49,7 @@ pub enum StepError {
         expected: String,
     },
     /// Parameters could not be read.
-    #[error("parameters: {0}")]
+    #[error("parameters: {0} (hint: kalpha recipe new eds prints every parameter)")]
     Parameters(#[from] serde_json::Error),
     /// The noise model of an input does not suit the method.
     #[error("{port} has {got:?} noise, {expected} is needed (hint: {hint})")]

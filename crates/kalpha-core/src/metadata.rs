@@ -96,7 +96,7 @@ pub enum MetadataError {
         known: String,
     },
     /// A value cannot be understood.
-    #[error("{key} = {got:?}: {expected} is needed")]
+    #[error("{key} = {got:?} is not possible (hint: {expected} is needed)")]
     Value {
         /// The key.
         key: &'static str,
@@ -171,6 +171,9 @@ impl Metadata {
         "wavelength_A",
     ];
 
+    /// Numbers of any sign.
+    const ANGLES: [&str; 4] = ["elevation_angle", "azimuth_angle", "tilt_stage", "take_off_angle"];
+
     /// Keys that [`Metadata::set`] takes.
     pub fn keys() -> impl Iterator<Item = &'static str> {
         Self::NUMBERS.into_iter().chain([
@@ -192,9 +195,13 @@ impl Metadata {
             .ok_or_else(|| MetadataError::NotKeyValue { got: assignment.to_owned() })?;
         let (key, value) = (key.trim(), value.trim());
         let number = |key: &'static str| {
-            value.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| {
-                MetadataError::Value { key, got: value.to_owned(), expected: "a finite number" }
-            })
+            let (positive, expected) = match Self::ANGLES.contains(&key) {
+                true => (false, "a finite number"),
+                false => (true, "a finite number above 0"),
+            };
+            let number = value.parse::<f64>().ok();
+            let number = number.filter(|x| x.is_finite() && (*x > 0.0 || !positive));
+            number.ok_or_else(|| MetadataError::Value { key, got: value.to_owned(), expected })
         };
         let slot = match key {
             "beam_energy_keV" => &mut self.beam_energy_kev,
@@ -282,6 +289,8 @@ mod tests {
             ("beam_energy", "--set beam_energy_keV=200"),
             ("beam=200", "beam_energy_keV"),
             ("beam_energy_keV=NaN", "finite number"),
+            ("beam_energy_keV=-5", "above 0"),
+            ("thickness_nm=0", "above 0"),
             ("specimen=thick", "thin"),
         ] {
             let error = metadata.set(wrong).unwrap_err().to_string();

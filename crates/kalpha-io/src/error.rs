@@ -9,12 +9,18 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum IoError {
     /// The system refuses to open, read or map the file.
-    #[error("cannot read {}: {source}", file.display())]
+    #[error("cannot read {}: {source} (hint: {})", file.display(), open_hint(source))]
     Open {
         /// The file.
         file: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The file has no bytes.
+    #[error("{}: the file is empty (hint: copy or export it again)", file.display())]
+    Empty {
+        /// The file.
+        file: PathBuf,
     },
     /// No reader takes the file for its own.
     #[error("{}: unknown format (hint: known formats are {known}; --format names one)", file.display())]
@@ -102,7 +108,7 @@ pub enum IoError {
         available: Vec<String>,
     },
     /// The file holds no spectra at all.
-    #[error("{}: holds no spectra ({found})", file.display())]
+    #[error("{}: holds no spectra ({found}) (hint: it was cut short, or holds something else: export the spectra again)", file.display())]
     NoSpectra {
         /// The file.
         file: PathBuf,
@@ -193,6 +199,16 @@ pub enum IoError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+/// What to do about a file that the system does not hand out.
+fn open_hint(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => "check the name; it counts from the current folder",
+        std::io::ErrorKind::IsADirectory => "give a file in it",
+        std::io::ErrorKind::PermissionDenied => "ask for the right to read it, or copy it",
+        _ => "copy the file to this machine and try again",
+    }
 }
 
 /// Hint for a file that ends early or holds nonsense.

@@ -178,6 +178,9 @@ fn representative(path: &Path) -> Result<Input, IoError> {
 /// # Errors
 /// As [`open`].
 pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
+    if input.bytes().is_empty() {
+        return Err(IoError::Empty { file: input.path().to_owned() });
+    }
     let (reader, others) = choose(input, options)?;
     let mut dataset = reader.read(input, options)?;
     for other in others {

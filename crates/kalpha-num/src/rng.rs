@@ -90,6 +90,9 @@ pub struct Draws {
     bits_left: u32,
 }
 
+/// Above this many coins one binomial draw is quicker than their bits.
+const MOST_COINS: u32 = 4096;
+
 impl Draws {
     /// 32 random bits.
     #[inline]
@@ -159,6 +162,9 @@ impl Draws {
     /// Thinning a Poisson count with probability 1/2 gives two independent Poisson counts.
     #[inline]
     pub fn half(&mut self, n: u32) -> u32 {
+        if n > MOST_COINS {
+            return self.binomial(u64::from(n), 0.5) as u32;
+        }
         let (mut left, mut ones) = (n, 0);
         while left > 0 {
             if self.bits_left == 0 {

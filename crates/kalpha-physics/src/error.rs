@@ -5,7 +5,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum PhysicsError {
     /// The name is no element.
-    #[error("unknown element `{name}`; did you mean `{suggestion}`?")]
+    #[error("unknown element `{name}` (hint: did you mean `{suggestion}`?)")]
     UnknownElement {
         /// The name as given.
         name: String,
@@ -13,7 +13,7 @@ pub enum PhysicsError {
         suggestion: String,
     },
     /// The name is no X-ray line of the element.
-    #[error("unknown X-ray line `{name}`; {element} has {available}")]
+    #[error("unknown X-ray line `{name}` (hint: {element} has {available})")]
     UnknownLine {
         /// The name as given.
         name: String,

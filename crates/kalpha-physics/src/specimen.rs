@@ -39,14 +39,15 @@ pub fn decide(metadata: &Metadata) -> SpecimenDecision {
     let fast = metadata.beam_energy_kev.map(|e| e >= TRANSMISSION_ENERGY);
     let energy = metadata.beam_energy_kev.map_or_else(|| "?".to_owned(), |e| e.to_string());
     let (specimen, because) = match (metadata.acquisition_mode, fast) {
-        (Some(mode @ (Mode::Tem | Mode::Stem)), _) => {
-            (Some(Specimen::Thin), format!("the map was taken in {mode} mode"))
-        }
+        (Some(mode @ (Mode::Tem | Mode::Stem)), _) => (
+            Some(Specimen::Thin),
+            format!("the data were taken in {} mode", mode.to_string().to_uppercase()),
+        ),
         (Some(Mode::Sem), Some(true)) => (
             None,
             format!("the file says SEM, but {energy} keV is a transmission microscope's energy"),
         ),
-        (Some(Mode::Sem), _) => (Some(Specimen::Bulk), "the map was taken in an SEM".to_owned()),
+        (Some(Mode::Sem), _) => (Some(Specimen::Bulk), "the data were taken in an SEM".to_owned()),
         (None, Some(true)) => {
             (Some(Specimen::Thin), format!("at {energy} keV only a transmission microscope works"))
         }

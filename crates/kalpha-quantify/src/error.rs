@@ -18,7 +18,7 @@ pub enum QuantifyError {
     },
     /// One k-factor entry cannot be read.
     #[error(
-        "k-factor entry `{entry}`: {problem} (write LINE=VALUE or LINE=VALUE+-SIGMA, e.g. Fe_Ka=1.450226,Pt_La=5.075602)"
+        "k-factor entry `{entry}`: {problem} (hint: write LINE=VALUE or LINE=VALUE+-SIGMA, e.g. Fe_Ka=1.450226,Pt_La=5.075602)"
     )]
     KFactorSyntax {
         /// The entry as given.
@@ -27,14 +27,16 @@ pub enum QuantifyError {
         problem: &'static str,
     },
     /// A line that is to be quantified has no k-factor.
-    #[error("no k-factor for {line} (give it with --k-factors {line}=VALUE)")]
+    #[error(
+        "k-factors are given, but none for {line} (hint: add {line}=VALUE to --k-factors, leave the element out with --elements, or give none and all are computed)"
+    )]
     KFactorMissing {
         /// The line, such as `Fe_Ka`.
         line: String,
     },
     /// A k-factor cannot be computed from the tables.
     #[error(
-        "the k-factor of {line} cannot be computed: {problem} (give it with --k-factors {line}=VALUE)"
+        "the k-factor of {line} cannot be computed: {problem} (hint: give it with --k-factors {line}=VALUE)"
     )]
     KFactorNotComputable {
         /// The line.
@@ -44,14 +46,14 @@ pub enum QuantifyError {
     },
     /// A line name is not of the form `Fe_Ka`.
     #[error(
-        "`{name}` is not a line name (write ELEMENT_LINE with K, L or M lines, e.g. Fe_Ka, Pt_La, Au_Ma)"
+        "`{name}` is not a line name (hint: write ELEMENT_LINE with K, L or M lines, e.g. Fe_Ka, Pt_La, Au_Ma)"
     )]
     LineName {
         /// The name as given.
         name: String,
     },
     /// An element symbol is unknown.
-    #[error("unknown element `{symbol}` (use a symbol such as Fe)")]
+    #[error("unknown element `{symbol}` (hint: use a symbol such as Fe)")]
     Element {
         /// The symbol as given.
         symbol: String,

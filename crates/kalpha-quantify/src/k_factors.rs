@@ -118,6 +118,11 @@ fn assumed_sigma(shell: char) -> f64 {
 pub struct KFactors(pub Vec<KFactor>);
 
 impl KFactors {
+    /// True where none is given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The k-factor of a line.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ impl Provenance {
         Self {
             schema: Self::SCHEMA.to_owned(),
             kalpha: env!("CARGO_PKG_VERSION").to_owned(),
-            source: dataset.source.clone(),
+            source: dataset.source.without_folder(),
             fingerprint: fingerprint.to_owned(),
             metadata: metadata.unwrap_or_else(|_| dataset.metadata.clone()),
             steps: recipe

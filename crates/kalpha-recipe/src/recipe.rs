@@ -63,7 +63,7 @@ pub struct RecipeStep {
 #[non_exhaustive]
 pub enum RecipeError {
     /// Not TOML, or not a recipe.
-    #[error("not a recipe: {0}")]
+    #[error("not a recipe: {0} (hint: kalpha recipe new eds prints one)")]
     Toml(#[from] toml::de::Error),
     /// The recipe cannot be written.
     #[error("cannot write the recipe: {0}")]
@@ -104,7 +104,10 @@ pub enum RecipeError {
 }
 
 fn near(suggestion: &Option<String>) -> String {
-    suggestion.as_ref().map(|id| format!(" (hint: did you mean {id}?)")).unwrap_or_default()
+    match suggestion {
+        Some(id) => format!(" (hint: did you mean {id}?)"),
+        None => " (hint: kalpha recipe steps lists them)".to_owned(),
+    }
 }
 
 impl Recipe {

@@ -151,7 +151,7 @@ pub fn identify(
     all_finite(sum)?;
     let mut fit_options = start_options(energies, options);
     let mut energies = energies.to_vec();
-    let candidates = candidate_families(&fit_options)?;
+    let candidates = candidate_families(&fit_options, &options.listed)?;
     let file_scale = energies.clone();
     let (mut calibration, mut refused) = (None, None);
     if options.calibrate {
@@ -274,7 +274,7 @@ pub fn calibrate_on_lines(
     }
     all_finite(sum)?;
     let fit_options = start_options(energies, options);
-    let candidates = candidate_families(&fit_options)?;
+    let candidates = candidate_families(&fit_options, &options.listed)?;
     let strong = strong_families(energies, sum, &candidates, &fit_options)?;
     calibrated(energies, sum, &strong, &fit_options)
 }

@@ -96,7 +96,10 @@ pub(super) fn read(input: &Input, bytes: &[u8], index: &str) -> Result<Header, I
         diagnostics.push(
             Diagnostic::note(
                 Code::Assumed,
-                format!("acquisition mode {mode} follows from {kev} kV; a .bcf does not state it"),
+                format!(
+                    "acquisition mode {} follows from {kev} kV; a .bcf does not state it",
+                    mode.to_string().to_uppercase()
+                ),
             )
             .hint("--set acquisition_mode=.. gives another"),
         );

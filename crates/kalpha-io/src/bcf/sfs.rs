@@ -56,7 +56,7 @@ impl<'a> Container<'a> {
     pub fn open(input: &'a Input) -> Result<Self, IoError> {
         let bytes = input.bytes();
         if input.head(8) != MAGIC {
-            let got = String::from_utf8_lossy(input.head(8)).into_owned();
+            let got = input.head(8).escape_ascii().to_string();
             return Err(input.corrupt(0, "SFS magic", "AAMVHFSS", got));
         }
         if bytes.len() < FIRST_CHUNK + CHUNK_HEADER + 24 {

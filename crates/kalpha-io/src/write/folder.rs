@@ -66,6 +66,12 @@ impl OutputFolder {
         &self.target
     }
 
+    /// Removes what was written so far, from any thread; for a process that ends at once.
+    pub fn abandon(&self) -> impl Fn() + Send + 'static {
+        let (temporary, parents) = (self.temporary.clone(), self.made_parents.clone());
+        move || remove(&temporary, &parents)
+    }
+
     /// Renames the folder into place and returns its final path.
     ///
     /// A folder that was there is moved aside first and removed afterwards, or moved back when
@@ -100,11 +106,20 @@ impl Drop for OutputFolder {
         if self.committed {
             return;
         }
-        let _ = fs::remove_dir_all(&self.temporary);
-        // Only empty folders go: somebody else may have used them meanwhile.
-        for parent in self.made_parents.iter().rev() {
-            let _ = fs::remove_dir(parent);
+        remove(&self.temporary, &self.made_parents);
+    }
+}
+
+fn remove(temporary: &Path, made_parents: &[PathBuf]) {
+    // Another thread may still be writing into it.
+    for _ in 0..10 {
+        if fs::remove_dir_all(temporary).is_ok() || !temporary.exists() {
+            break;
         }
+    }
+    // Only empty folders go: somebody else may have used them meanwhile.
+    for parent in made_parents.iter().rev() {
+        let _ = fs::remove_dir(parent);
     }
 }
 

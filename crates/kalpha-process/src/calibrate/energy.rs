@@ -25,6 +25,14 @@ pub const MAX_GAIN: f64 = 0.02;
 /// Resolutions at Mn K-alpha that are believed, eV.
 pub const RESOLUTION_RANGE: (f64, f64) = (110.0, 250.0);
 
+/// What is known of the decay of a tail before any is seen, over the photon energy: without it
+/// a spectrum that has no tail leaves its decay free.
+const SLOPE_SIGMA: f64 = 0.1;
+
+/// Longest decay of a tail over the photon energy. A longer one is a background, not a tail: it
+/// would hold counts below the fitted range that nobody measured.
+const MAX_SLOPE: f64 = 0.5;
+
 /// Why a calibration was refused.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
@@ -182,12 +190,16 @@ pub fn calibrate_energy(
             weights[i] = 1.0 / total.max(1.0);
         }
         let residuals = |p: &[f64]| -> Vec<f64> {
-            let allowed = p[4] >= 0.0 && p[5] >= 0.01 && p[3] > 0.0;
+            let allowed = p[4] >= 0.0 && (0.01..=MAX_SLOPE).contains(&p[5]) && p[3] > 0.0;
             match (allowed, model(p, &weights)) {
-                (true, Ok(m)) => {
-                    y.iter().zip(&m).zip(&weights).map(|((y, m), w)| (y - m) * w.sqrt()).collect()
-                }
-                _ => vec![f64::NAN; y.len()],
+                (true, Ok(m)) => y
+                    .iter()
+                    .zip(&m)
+                    .zip(&weights)
+                    .map(|((y, m), w)| (y - m) * w.sqrt())
+                    .chain([(p[5] - tail.slope) / SLOPE_SIGMA])
+                    .collect(),
+                _ => vec![f64::NAN; y.len() + 1],
             }
         };
         let fit = levenberg_marquardt(residuals, &best, &step, 20, 1e-5)?;

@@ -67,7 +67,8 @@ pub struct CliffLorimerParams {
     /// Elements to quantify; empty takes all of the specimen.
     pub elements: Vec<String>,
     /// k-factors on weight basis by line, `VALUE` or `VALUE+-SIGMA`; the line also chooses which
-    /// family of the element is used. Lines without one take a computed k-factor.
+    /// family of the element is used. Without any, all are computed; given and computed ones
+    /// are never mixed.
     pub k_factors: BTreeMap<String, String>,
     /// Which intensities are quantified.
     pub intensities: Intensities,
@@ -161,6 +162,8 @@ impl Setup {
             .iter()
             .map(|line| match self.given.get(line) {
                 Ok(k) => Ok(k.clone()),
+                // Given and computed ones are not on one scale: never mixed.
+                Err(missing) if !self.given.is_empty() => Err(missing),
                 Err(_) => computed(line, self.beam_energy, &id.options.detector),
             })
             .collect::<Result<Vec<_>, _>>()

@@ -14,6 +14,7 @@ use super::{
     Counts, EdsDocument, EdsFigures, MapFigure, PixelSize, ScreeFigure, Shape, SpecimenKind, Strobe,
 };
 use crate::colour_scale::ColourScale;
+use crate::number::line_name;
 use kalpha_core::{
     Artefact, ArtefactType, CellBuffer, CellGrid, DType, Dataset, Rows, RowsError, Unit,
 };
@@ -61,7 +62,7 @@ pub fn assemble(
         .file_name()
         .map_or_else(|| dataset.source.path.clone(), |n| n.to_string_lossy().into_owned());
     let title = metadata.title.clone().filter(|t| !t.trim().is_empty()).unwrap_or(name);
-    let mut document = EdsDocument::new(dataset.source.clone(), title, shape(dataset));
+    let mut document = EdsDocument::new(dataset.source.without_folder(), title, shape(dataset));
     document.program = format!("kalpha {}", result.provenance.kalpha);
     let decision = specimen::decide(&metadata);
     document.specimen = decision.specimen.map(|kind| SpecimenKind {
@@ -144,9 +145,9 @@ fn line_maps(
     for (k, family) in fits.estimator.families.iter().enumerate() {
         let line = lines.fit.estimate(family).map_or_else(|| family.clone(), |e| e.line.clone());
         figures.maps.push(MapFigure {
-            title: format!("{} net counts", line.replace('_', " ")),
+            title: line_name(&line),
             name: line,
-            unit: "counts".to_owned(),
+            unit: "net counts".to_owned(),
             rows: height,
             cols,
             values: all.iter().skip(k).step_by(n).copied().collect(),

@@ -262,6 +262,11 @@ impl EdsDocument {
         self.guard.is_some() || !self.flagged.is_empty()
     }
 
+    /// One spectrum, no map: nothing to compare pixels with.
+    pub fn single_spectrum(&self) -> bool {
+        self.shape.rows == 1 && self.shape.cols == 1
+    }
+
     /// The document as indented JSON, with a final newline.
     ///
     /// # Errors

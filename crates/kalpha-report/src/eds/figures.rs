@@ -104,7 +104,7 @@ pub struct ScreeFigure {
 pub struct MapFigure {
     /// File-name stem and identity, such as `Fe_Ka`.
     pub name: String,
-    /// What it shows, such as `Fe Ka net counts`.
+    /// What it shows, such as `Fe Kα`.
     pub title: String,
     /// Unit of the values, such as `counts`.
     pub unit: String,

@@ -127,8 +127,11 @@ fn header(document: &EdsDocument) -> String {
         facts.push(("Detector", detector.join(", ")));
     }
     if let Some(specimen) = &document.specimen {
-        let inferred = if specimen.inferred { ", inferred" } else { "" };
-        facts.push(("Specimen", format!("{} ({}{inferred})", specimen.kind, specimen.because)));
+        let text = match specimen.inferred {
+            true => format!("{}, inferred: {}", specimen.kind, specimen.because),
+            false => format!("{}, stated", specimen.kind),
+        };
+        facts.push(("Specimen", text));
     }
     let kind = if single { "EDS spectrum" } else { "EDS spectrum image" };
     let mut out = format!("<header>\n<p class=\"kind\">{kind}</p>\n");
@@ -232,6 +235,10 @@ fn cause(cause: &kalpha_core::Cause) -> String {
         Cause::BackgroundModel => "background model".to_owned(),
         Cause::KFactor(line) => format!("k-factor {}", line_name(line)),
         Cause::ReferenceSet => "reference set".to_owned(),
+        Cause::Other(name) => match name.rsplit_once(' ') {
+            Some((what, line)) => format!("{what} {}", line_name(line)),
+            None => name.replace('_', " "),
+        },
         other => other.to_string().replace('_', " "),
     }
 }
@@ -253,16 +260,27 @@ fn sentence(text: &str) -> String {
     prose(&out)
 }
 
+/// Flags whose value is the next word.
+const VALUED: [&str; 5] = ["--specimen", "--set", "--param", "--recipe", "--output"];
+
 /// Prose of the document, escaped, with command-line flags in a fixed font on one line.
 fn prose(text: &str) -> String {
-    let words = text.split(' ').map(|word| {
-        let escaped = Escaped(word).to_string();
-        match word.starts_with("--") && word.len() > 2 {
-            true => format!("<code class=\"flag\">{escaped}</code>"),
-            false => escaped,
+    let mut out: Vec<String> = Vec::new();
+    let mut words = text.split(' ');
+    while let Some(word) = words.next() {
+        if !word.starts_with("--") || word.len() == 2 {
+            out.push(Escaped(word).to_string());
+            continue;
         }
-    });
-    words.collect::<Vec<_>>().join(" ")
+        let value = VALUED.contains(&word).then(|| words.next()).flatten();
+        let whole = value.map_or_else(|| word.to_owned(), |value| format!("{word} {value}"));
+        // Punctuation behind a value belongs to the sentence.
+        let code = whole.trim_end_matches([',', ';', '.']);
+        let rest = whole.get(code.len()..).unwrap_or_default();
+        let (code, rest) = if rest.starts_with("..") { (whole.as_str(), "") } else { (code, rest) };
+        out.push(format!("<code class=\"flag\">{}</code>{rest}", Escaped(code)));
+    }
+    out.join(" ")
 }
 
 /// A table in a box of its own that scrolls sideways on narrow screens.

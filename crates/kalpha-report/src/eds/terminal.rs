@@ -1,6 +1,6 @@
 //! The short answer that `kalpha run` prints.
 
-use super::document::{Composition, EdsDocument, Quantification, Role};
+use super::document::{Composition, EdsDocument, Quantification, Role, places};
 use crate::number::Style;
 use kalpha_core::{Quantity, Severity};
 
@@ -146,6 +146,9 @@ impl Page {
     }
 
     fn phases(&mut self, document: &EdsDocument) {
+        if document.single_spectrum() {
+            return;
+        }
         let width = document
             .phases
             .iter()
@@ -187,28 +190,30 @@ impl Page {
     }
 
     fn flagged(&mut self, document: &EdsDocument) {
-        let flags = &document.flagged;
-        if flags.is_empty() {
+        if document.single_spectrum() {
+            return;
+        }
+        let places = places(&document.flagged);
+        if places.is_empty() {
             let none = if document.pixels_tested() { "no pixel" } else { "not tested" };
             self.entry("Unexpected", none);
             return;
         }
-        let plural = if flags.len() == 1 { "pixel" } else { "pixels" };
-        let list: Vec<String> = flags
+        let plural = if places.len() == 1 { "place" } else { "places" };
+        let list: Vec<String> = places
             .iter()
             .take(MOST)
-            .map(|flag| {
-                let [row, col] = flag.pixel;
-                let element = flag.element.as_deref().unwrap_or("spectrum");
+            .map(|place| {
+                let [row, col] = place.pixel;
                 format!(
                     "[{row},{GLUE}{col}]{GLUE}{}{GLUE}(p{GLUE}{})",
-                    element,
-                    N.probability(flag.p_family_wise)
+                    place.elements.join("+"),
+                    N.probability(place.p_family_wise)
                 )
             })
             .collect();
-        let more = if flags.len() > MOST { ", ..." } else { "" };
-        let text = format!("{} {plural}: {}{more}", flags.len(), list.join(", "));
+        let more = if places.len() > MOST { ", ..." } else { "" };
+        let text = format!("{} {plural}: {}{more}", places.len(), list.join(", "));
         self.entry_styled("Unexpected", &text, "33");
     }
 

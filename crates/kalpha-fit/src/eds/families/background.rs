@@ -23,6 +23,15 @@ pub enum BackgroundModel {
 impl BackgroundModel {
     /// All models; the first is the default.
     pub const ALL: [Self; 3] = [Self::Bremsstrahlung, Self::Snip, Self::Asls];
+
+    /// The model as the field writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bremsstrahlung => "bremsstrahlung",
+            Self::Snip => "SNIP",
+            Self::Asls => "AsLS",
+        }
+    }
 }
 
 impl std::fmt::Display for BackgroundModel {

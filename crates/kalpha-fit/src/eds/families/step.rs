@@ -83,7 +83,8 @@ impl Step for FamilyFitStep {
                 outputs = outputs.warn(Diagnostic::note(
                     Code::NotIdentifiable,
                     format!(
-                        "the data refute the {model:?} background; it is left out of the spread"
+                        "the data refute the {} background; it is left out of the spread",
+                        model.name()
                     ),
                 ));
             }

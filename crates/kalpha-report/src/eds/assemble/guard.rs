@@ -45,8 +45,8 @@ pub(super) fn fill(
         let size = shape(dataset);
         figures.deviance = Some(MapFigure {
             name: "deviance".to_owned(),
-            title: "Poisson deviance from the end-members".to_owned(),
-            unit: String::new(),
+            title: "Deviance".to_owned(),
+            unit: "from the end-members".to_owned(),
             rows: size.rows,
             cols: size.cols,
             values: values(rows)?,

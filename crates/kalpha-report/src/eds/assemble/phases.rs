@@ -104,7 +104,12 @@ fn names(found: &Phases, fits: &[Option<SumFit>], lines: &Identification) -> Vec
     let mut used: Vec<String> = Vec::new();
     (0..found.phases.len())
         .map(|label| {
-            let base = format!("phase {}", label + 1);
+            let base = match found.phases.len() {
+                1 => "whole map".to_owned(),
+                // What encloses the rest and is rich in nothing.
+                _ if found.phases[label].area_fraction > 0.5 => "matrix".to_owned(),
+                _ => format!("phase {}", label + 1),
+            };
             let Some(Some(fit)) = fits.get(label) else { return base };
             let mut rich: Vec<(String, f64)> = shares(fit)
                 .into_iter()

@@ -157,3 +157,51 @@ pub struct Bootstrap {
     /// Flags in all of them.
     pub flags: usize,
 }
+
+/// Flags whose neighbourhoods touch or overlap, as one place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place<'a> {
+    /// `[row, column]` of its most improbable flag.
+    pub pixel: [usize; 2],
+    /// What is in excess, the most improbable first, each once; `spectrum` for a whole spectrum.
+    pub elements: Vec<&'a str>,
+    /// Smallest family-wise p of its flags.
+    pub p_family_wise: f64,
+}
+
+/// The places of some flags, the most improbable first.
+pub fn places(flags: &[Flagged]) -> Vec<Place<'_>> {
+    let touch = |a: &Flagged, b: &Flagged| {
+        (0..2)
+            .all(|i| 2 * a.pixel[i].abs_diff(b.pixel[i]) <= a.neighbourhood[i] + b.neighbourhood[i])
+    };
+    // Flags that touch share a group, and so does whatever touches one of them.
+    let mut group: Vec<usize> = (0..flags.len()).collect();
+    for i in 0..flags.len() {
+        for j in 0..i {
+            if touch(&flags[i], &flags[j]) && group[i] != group[j] {
+                let (from, to) = (group[i].max(group[j]), group[i].min(group[j]));
+                group.iter_mut().filter(|g| **g == from).for_each(|g| *g = to);
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..flags.len()).collect();
+    order.sort_by(|&a, &b| flags[a].p_family_wise.total_cmp(&flags[b].p_family_wise));
+    let mut out: Vec<(usize, Place<'_>)> = Vec::new();
+    for i in order {
+        let (flag, element) = (&flags[i], flags[i].element.as_deref().unwrap_or("spectrum"));
+        match out.iter_mut().find(|(g, _)| *g == group[i]) {
+            Some((_, place)) if place.elements.contains(&element) => {}
+            Some((_, place)) => place.elements.push(element),
+            None => out.push((
+                group[i],
+                Place {
+                    pixel: flag.pixel,
+                    elements: vec![element],
+                    p_family_wise: flag.p_family_wise,
+                },
+            )),
+        }
+    }
+    out.into_iter().map(|(_, place)| place).collect()
+}

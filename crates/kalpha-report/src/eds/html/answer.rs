@@ -4,6 +4,7 @@ use super::{N, cause, prose, quantity, sentence, table};
 use crate::{
     eds::document::{
         Composition, EdsDocument, ElementFraction, KFactorSource, NotQuantified, Quantification,
+        places,
     },
     figure::Escaped,
     number::{decimals, line_name},
@@ -53,7 +54,7 @@ fn summary(document: &EdsDocument) -> String {
         0 => "<dt>Elements</dt><dd>none detected</dd>".to_owned(),
         _ => format!("<dt>Elements</dt><dd>{}</dd>", Escaped(&symbols.join(", "))),
     });
-    if !document.phases.is_empty() {
+    if !document.phases.is_empty() && !document.single_spectrum() {
         let phases: Vec<String> = document
             .phases
             .iter()
@@ -61,12 +62,16 @@ fn summary(document: &EdsDocument) -> String {
             .collect();
         items.push(format!("<dt>Phases</dt><dd>{}</dd>", Escaped(&phases.join(", "))));
     }
-    items.push(match document.flagged.len() {
-        0 if !document.pixels_tested() => "<dt>Unexpected</dt><dd>not tested</dd>".to_owned(),
-        0 => "<dt>Unexpected</dt><dd>no pixel</dd>".to_owned(),
-        1 => "<dt>Unexpected</dt><dd>1 pixel</dd>".to_owned(),
-        n => format!("<dt>Unexpected</dt><dd>{n} pixels</dd>"),
-    });
+    let unexpected = match places(&document.flagged).as_slice() {
+        [] if !document.pixels_tested() => "not tested".to_owned(),
+        [] => "no pixel".to_owned(),
+        [one] => format!("1 place: {}", one.elements.join(", ")),
+        many => format!("{} places", many.len()),
+    };
+    if !document.single_spectrum() {
+        let unexpected = Escaped(&unexpected).to_string();
+        items.push(format!("<dt>Unexpected</dt><dd>{unexpected}</dd>"));
+    }
     let items: String = items.iter().map(|item| format!("<div>{item}</div>")).collect();
     format!("<dl class=\"summary\">{items}</dl>")
 }
@@ -166,8 +171,18 @@ fn rules(composition: &Composition) -> String {
             convergence.iterations
         ));
     }
+    let mut rules: Vec<(&str, Vec<&str>)> = Vec::new();
     for out in &composition.left_out {
-        sentences.push(format!("{} is left out: {}.", out.symbol, out.rule.trim_end_matches('.')));
+        let rule = out.rule.trim_end_matches('.');
+        match rules.iter_mut().find(|(known, _)| *known == rule) {
+            Some((_, symbols)) => symbols.push(&out.symbol),
+            None => rules.push((rule, vec![&out.symbol])),
+        }
+    }
+    if !rules.is_empty() {
+        let parts = rules.iter().map(|(rule, symbols)| format!("{} ({rule})", symbols.join(", ")));
+        let parts: Vec<String> = parts.collect();
+        sentences.push(format!("Left out of the sum to 100 %: {}.", parts.join("; ")));
     }
     format!("<p>{}</p>", Escaped(&sentences.join(" ")))
 }
@@ -270,8 +285,14 @@ pub(super) fn in_one_line(quantification: &Quantification) -> String {
                 .elements
                 .iter()
                 .map(|e| {
+                    // Two standard deviations: below, the element need not be there.
+                    let sure = match (e.atomic_percent.value(), e.atomic_percent.sigma()) {
+                        (Some(value), Some(sigma)) => value > 2.0 * sigma,
+                        _ => false,
+                    };
+                    let class = if sure { "part" } else { "part faint" };
                     format!(
-                        r#"<span class="part">{} <b>{}</b></span>"#,
+                        r#"<span class="{class}">{} <b>{}</b></span>"#,
                         Escaped(&e.symbol),
                         quantity(&e.atomic_percent)
                     )

@@ -3,7 +3,7 @@
 use super::{N, labels, spectrum, table};
 use crate::{
     eds::{
-        document::{EdsDocument, Flagged, Guard, Refit},
+        document::{EdsDocument, Flagged, Guard, Refit, places},
         figures::{EdsFigures, SpectrumFigure},
     },
     figure::Escaped,
@@ -17,14 +17,20 @@ const FIRST: usize = 12;
 const MOST: usize = 200;
 
 pub(super) fn section(document: &EdsDocument, figures: &EdsFigures) -> String {
-    if !document.pixels_tested() {
+    if !document.pixels_tested() || document.single_spectrum() {
         return String::new();
     }
     let mut out = String::new();
     if document.flagged.is_empty() {
         out += "<p>No pixel stands out: the model of the map explains every one.</p>";
     } else {
-        out += "<p>These pixels hold more counts of a line than the model of the map expects. They were chosen for being extreme, so their counts overstate what is there.</p>";
+        let places = places(&document.flagged);
+        let (is, plural) = if places.len() == 1 { ("is", "place") } else { ("are", "places") };
+        let _ = write!(
+            out,
+            "<p>There {is} {} {plural} where a line has more counts than the model of the map expects. They were chosen for being extreme, so their counts overstate what is there.</p>",
+            places.len()
+        );
         let shown = document.flagged.len().min(FIRST);
         out += &rows(&document.flagged[..shown]);
         let rest = &document.flagged[shown..document.flagged.len().min(MOST)];
@@ -66,7 +72,7 @@ fn rows(flags: &[Flagged]) -> String {
         };
         let refit = match flag.refit {
             Refit::OwnEndMember => "own end-member",
-            Refit::RawCounts => "raw counts kept",
+            Refit::RawCounts => "raw counts",
         };
         let _ = write!(
             rows,
@@ -91,7 +97,7 @@ fn rows(flags: &[Flagged]) -> String {
         ("num", "<i>p</i>"),
         ("num", "<i>p</i> of the map"),
         ("", "test"),
-        ("", "then"),
+        ("", "reconstructed as"),
     ];
     table("", &head, &rows)
 }
@@ -112,7 +118,9 @@ fn spectra(document: &EdsDocument, figures: &EdsFigures) -> String {
     let mut out = String::new();
     for (i, found) in figures.flagged.iter().take(6).enumerate() {
         let [row, col] = found.pixel;
-        let flag = document.flagged.iter().find(|flag| flag.pixel == found.pixel);
+        // A pixel flagged for two elements has two spectra here, of two neighbourhoods.
+        let nth = figures.flagged.iter().take(i).filter(|f| f.pixel == found.pixel).count();
+        let flag = document.flagged.iter().filter(|flag| flag.pixel == found.pixel).nth(nth);
         let element = flag.and_then(|flag| flag.element.as_deref());
         let name = element.unwrap_or("whole spectrum");
         let alt = format!("spectrum at [{row}, {col}] ({name}) against the expected counts");

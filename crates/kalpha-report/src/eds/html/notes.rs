@@ -87,7 +87,7 @@ pub(super) fn truth(document: &EdsDocument) -> String {
             rows,
             r#"<tr><th scope="row">{}</th><td class="num">{}</td><td class="num lead">{found}</td><td>{}</td><td class="{}">{verdict}</td></tr>"#,
             Escaped(&row.what),
-            N.short(row.truth),
+            row.sigma.map_or_else(|| N.short(row.truth), |sigma| N.pair(row.truth, sigma).0),
             Escaped(&row.unit),
             if row.agrees { "good" } else { "bad" },
         );

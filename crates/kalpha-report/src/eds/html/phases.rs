@@ -31,7 +31,7 @@ pub(super) fn color(phase: &Phase) -> &str {
 }
 
 pub(super) fn section(document: &EdsDocument, figures: &EdsFigures) -> String {
-    if document.phases.is_empty() {
+    if document.phases.is_empty() || document.single_spectrum() {
         return String::new();
     }
     let mut out = String::from("<div class=\"phases\">");

@@ -16,6 +16,9 @@ const INSET: [f64; 4] = [62.0, 18.0, 14.0, 42.0];
 
 pub(super) fn section(document: &EdsDocument, figures: &EdsFigures) -> String {
     let Some(rank) = &document.rank else { return String::new() };
+    if document.single_spectrum() {
+        return String::new();
+    }
     let mut out = format!(
         "<p>{} components, chosen by {}.</p><div class=\"pair\">",
         rank.chosen,

@@ -30,7 +30,7 @@ pub(super) fn elements(document: &EdsDocument) -> String {
             let mut note = match element.role {
                 Role::Specimen => String::new(),
                 role if element.rule.is_empty() => role.as_str().to_owned(),
-                role => format!("{} ({})", role.as_str(), element.rule),
+                _ => element.rule.clone(),
             };
             if element.given {
                 note = if note.is_empty() { "given".to_owned() } else { format!("given; {note}") };
@@ -43,7 +43,7 @@ pub(super) fn elements(document: &EdsDocument) -> String {
                 Escaped(&element.symbol),
                 Escaped(&line_name(&element.family)),
                 quantity(&element.counts),
-                N.short(element.significance),
+                N.fixed(element.significance, usize::from(element.significance < 9.95)),
                 if width.is_finite() { width.clamp(0.0, 100.0) } else { 0.0 },
                 Escaped(&place),
                 Escaped(&note),
@@ -115,7 +115,7 @@ pub(super) fn intensities(document: &EdsDocument) -> String {
         }
         rows += "</tr>";
     }
-    let names: Vec<String> = models.iter().map(|m| Escaped(m).to_string()).collect();
+    let names: Vec<String> = models.iter().map(|m| Escaped(background(m)).to_string()).collect();
     let mut head = vec![
         ("", "Family"),
         ("num", "net counts"),
@@ -125,8 +125,17 @@ pub(super) fn intensities(document: &EdsDocument) -> String {
     ];
     head.extend(names.iter().map(|name| ("num", name.as_str())));
     table(
-        "Whole map. <i>L</i><sub>C</sub> is Currie\u{2019}s critical level, <i>L</i><sub>D</sub> the detection limit; the last columns are the estimates with each background model alone.",
+        "Whole measurement. <i>L</i><sub>C</sub> is Currie\u{2019}s critical level, <i>L</i><sub>D</sub> the detection limit; the last columns are the estimates with each background model alone.",
         &head,
         &rows,
     )
+}
+
+/// A background model as the field writes it.
+fn background(name: &str) -> &str {
+    match name {
+        "snip" => "SNIP",
+        "asls" => "AsLS",
+        other => other,
+    }
 }
