@@ -69,6 +69,11 @@ fn steps_page() -> anyhow::Result<String> {
 
 fn section(page: &mut String, step: &dyn AnyStep) -> anyhow::Result<()> {
     writeln!(page, "\n## {}\n\n{}. Revision {}.\n", step.id(), step.about(), step.revision())?;
+    writeln!(
+        page,
+        "[What it computes, and when it may be believed](../theory/{}.md)\n",
+        step.id()
+    )?;
     writeln!(page, "| port | | carries | |\n|---|---|---|---|")?;
     for (direction, ports) in [("reads", step.inputs()), ("makes", step.outputs())] {
         for port in ports {

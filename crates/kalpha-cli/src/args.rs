@@ -19,8 +19,11 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Write a file in another format, with axes, units, metadata and history
     Convert(ConvertArgs),
-    /// Make or check a recipe
+    /// Make, check or compare recipes
     Recipe(RecipeArgs),
+    /// About this program: what it runs on, completions for your shell
+    #[command(name = "self")]
+    Own(OwnArgs),
 }
 
 /// How to read a file.
@@ -127,6 +130,30 @@ pub enum RecipeCommand {
         #[command(flatten)]
         read: ReadArgs,
     },
+    /// Say what differs between two recipes, and which results it touches
+    Diff {
+        /// The first recipe
+        first: PathBuf,
+        /// The second recipe
+        second: PathBuf,
+    },
     /// List the registered steps
     Steps,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct OwnArgs {
+    #[command(subcommand)]
+    pub command: OwnCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OwnCommand {
+    /// Show version, instruction set, threads, memory: what belongs into a bug report
+    Doctor,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }

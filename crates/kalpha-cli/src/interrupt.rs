@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Time the steps have to end in good order.
-const GRACE: Duration = Duration::from_millis(150);
+const GRACE: Duration = Duration::from_millis(120);
 
 /// Removes what is half-written.
 type Abandon = Box<dyn Fn() + Send>;

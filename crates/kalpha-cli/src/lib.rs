@@ -10,6 +10,7 @@ mod input;
 mod inspect;
 mod interrupt;
 mod output;
+mod own;
 mod progress;
 mod recipe;
 mod run;
@@ -46,6 +47,7 @@ fn dispatch(args: args::Args) -> anyhow::Result<()> {
         args::Command::Inspect(args) => inspect::inspect(&args),
         args::Command::Convert(args) => convert::convert(&args),
         args::Command::Recipe(args) => recipe::recipe(&args),
+        args::Command::Own(args) => own::own(&args),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use kalpha_core::PortMeta;
-use kalpha_recipe::{Recipe, defaults, steps};
+use kalpha_recipe::{Difference, Recipe, defaults, diff, steps};
 use std::{collections::BTreeMap, io::Write, path::Path};
 
 pub fn recipe(args: &RecipeArgs) -> anyhow::Result<()> {
@@ -29,6 +29,16 @@ pub fn recipe(args: &RecipeArgs) -> anyhow::Result<()> {
                 }
             }
             writeln!(out, "{} steps fit {}", checked.steps.len(), read.file)?;
+        }
+        RecipeCommand::Diff { first, second } => {
+            let found = diff(&load(first)?, &load(second)?)?;
+            for Difference { what, touches } in &found {
+                writeln!(out, "{what}")?;
+                writeln!(out, "  touches {}", touches.join(", "))?;
+            }
+            if found.is_empty() {
+                writeln!(out, "no difference: both give the same numbers")?;
+            }
         }
         RecipeCommand::Steps => {
             for step in steps() {

@@ -84,7 +84,7 @@ fn one_pixel_and_many_counts_are_no_trouble() {
     let dir = tempfile::tempdir().unwrap();
     for (name, shape, values) in [
         ("pixel.npy", "(1, 1, 1024)", spectrum(1.0)),
-        // 400 million counts: no pass may take time by the count.
+        // 100 million counts: no pass may take time by the count.
         ("strong.npy", "(8, 8, 1024)", spectrum(12.0).repeat(64)),
     ] {
         npy(&dir.path().join(name), shape, &values);

@@ -197,3 +197,41 @@ fn a_map_is_converted_and_inspected() {
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("--force"));
 }
+
+#[test]
+fn recipes_are_compared_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path();
+    let recipe = kalpha(here, &["recipe", "new", "eds"]).stdout;
+    std::fs::write(here.join("a.toml"), &recipe).unwrap();
+    let text = String::from_utf8(recipe).unwrap().replace("components = 20", "components = 3");
+    std::fs::write(here.join("b.toml"), text).unwrap();
+    let same = kalpha(here, &["recipe", "diff", "a.toml", "a.toml"]);
+    assert!(String::from_utf8_lossy(&same.stdout).contains("no difference"));
+    let out = kalpha(here, &["recipe", "diff", "a.toml", "b.toml"]);
+    let words = String::from_utf8_lossy(&out.stdout);
+    assert!(words.contains("pca.components: 20 in the first, 3 in the second"), "{words}");
+    assert!(words.contains("phases") && !words.contains("composition\n  touches"), "{words}");
+}
+
+#[test]
+fn the_program_tells_about_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_kalpha"))
+        .current_dir(dir.path())
+        .env("KALPHA_SIMD", "scalar")
+        .args(["self", "doctor"])
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&out.stdout);
+    for part in
+        [env!("CARGO_PKG_VERSION"), "scalar", "threads", "Fe Ka at 6.40", "bcf", "bug report"]
+    {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let out = kalpha(dir.path(), &["self", "completions", shell]);
+        assert!(out.status.success());
+        assert!(String::from_utf8_lossy(&out.stdout).contains("inspect"), "{shell}");
+    }
+}

@@ -67,6 +67,24 @@ fn every_step_is_described_and_stands_in_a_default_recipe() {
     }
 }
 
+/// Every step says on a page of its own what it computes and when not to believe it.
+#[test]
+fn every_step_has_its_theory_page() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/theory");
+    let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    for step in steps() {
+        let name = format!("{}.md", step.id());
+        let page = std::fs::read_to_string(folder.join(&name))
+            .unwrap_or_else(|_| panic!("docs/theory/{name} is missing"));
+        for part in
+            ["What it computes", "Assumptions", "When it fails", "Sources", "Tested against"]
+        {
+            assert!(page.contains(&format!("\n## {part}")), "{name} lacks \"{part}\"");
+        }
+        assert!(index.contains(&format!("]({name})")), "{name} is not in the index");
+    }
+}
+
 /// Numbers of a step change only with its revision: this list is the reminder.
 #[test]
 fn revisions() {

@@ -5,13 +5,15 @@
 
 mod check;
 pub mod defaults;
+mod diff;
 mod provenance;
 mod recipe;
 mod registry;
 mod run;
 
 pub use check::{CheckError, Checked};
-pub use provenance::{Provenance, fingerprint};
+pub use diff::{Difference, diff};
+pub use provenance::{Provenance, fingerprint, simd};
 pub use recipe::{Recipe, RecipeError, RecipeStep};
 pub use registry::{find, steps};
 pub use run::{RunError, RunResult, run};

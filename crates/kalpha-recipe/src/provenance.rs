@@ -75,16 +75,12 @@ pub fn fingerprint(dataset: &Dataset) -> Result<String, RowsError> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The widest instruction set this machine offers.
-fn simd() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            return "avx512";
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            return "avx2";
-        }
+/// The instruction set the kernels use here, `KALPHA_SIMD` heeded.
+pub fn simd() -> &'static str {
+    use kalpha_num::simd::Simd;
+    match Simd::detect() {
+        Simd::Avx512 => "avx512",
+        Simd::Avx2 => "avx2",
+        Simd::Scalar => "scalar",
     }
-    "scalar"
 }

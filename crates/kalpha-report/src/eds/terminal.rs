@@ -120,21 +120,27 @@ impl Page {
     }
 
     fn fractions(&mut self, composition: &Composition) {
+        let rows: Vec<[String; 4]> = composition
+            .elements
+            .iter()
+            .take(10)
+            .map(|element| {
+                let parts = match &element.atomic_percent {
+                    Quantity::Measured { stat, syst, .. } => {
+                        let (stat, syst) = (N.pair(0.0, *stat).1, N.pair(0.0, syst.total()).1);
+                        format!("({stat} stat, {syst} syst)")
+                    }
+                    Quantity::UpperLimit { .. } => String::new(),
+                };
+                let symbol = printable(&element.symbol);
+                [symbol, amount(&element.atomic_percent), parts, amount(&element.weight_percent)]
+            })
+            .collect();
+        let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+        let (at, split, wt) = (width(1), width(2), width(3));
         let mut name = "Composition";
-        for element in composition.elements.iter().take(10) {
-            let parts = match &element.atomic_percent {
-                Quantity::Measured { stat, syst, .. } => {
-                    let (stat, syst) = (N.pair(0.0, *stat).1, N.pair(0.0, syst.total()).1);
-                    format!("({stat} stat, {syst} syst)")
-                }
-                Quantity::UpperLimit { .. } => String::new(),
-            };
-            let text = format!(
-                "{:<3}{:>13} at.% {parts:<22}{:>14} wt%",
-                printable(&element.symbol),
-                amount(&element.atomic_percent),
-                amount(&element.weight_percent)
-            );
+        for [symbol, atomic, parts, weight] in &rows {
+            let text = format!("{symbol:<3}{atomic:>at$} at.% {parts:<split$}  {weight:>wt$} wt%");
             let name_text = self.style("1", &format!("{name:<13}"));
             self.lines.push(format!("{name_text}{text}"));
             name = "";
