@@ -10,7 +10,7 @@ use kalpha_core::{
     Port, Step, StepError,
 };
 use kalpha_fit::eds::families::{FamilyEstimate, Lines, PhaseFits, SumFit};
-use kalpha_fit::eds::identify::{Identification, ROLE_RULE, Role};
+use kalpha_fit::eds::identify::{Detected, Identification, ROLE_RULE, Role};
 use kalpha_fit::eds::windows::WindowTable;
 use kalpha_physics::attenuation::mass_attenuation;
 use kalpha_physics::elements::element;
@@ -221,6 +221,28 @@ impl Setup {
         }
         if self.params.elements.is_empty() && !left_out.is_empty() {
             outputs = outputs.warn(Diagnostic::note(Code::Assumed, ROLE_RULE));
+        }
+        // A support that is seen holds its elements whoever names them.
+        let shared: Vec<String> = lines
+            .iter()
+            .map(|line| super::element_of(line))
+            .filter(|symbol| {
+                let usual = Role::usual(symbol);
+                let seen = |e: &&Detected| e.role == usual && e.symbol != *symbol;
+                usual == Role::Support && id.elements.iter().find(seen).is_some()
+            })
+            .collect();
+        if !shared.is_empty() && whole.composition().is_some() {
+            outputs = outputs.warn(
+                Diagnostic::warning(
+                    Code::Overlap,
+                    format!(
+                        "{} counts as specimen because it is named; what the support holds of it is in the number and not in the budget",
+                        shared.join(", ")
+                    ),
+                )
+                .hint("compare phases with and without support, or leave it out with --elements"),
+            );
         }
         let thickness_nm = film.map(|film| film.thickness_nm);
         let quantified = Quantified { whole, phases, k_factors: k, left_out, thickness_nm };

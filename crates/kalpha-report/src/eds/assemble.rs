@@ -169,13 +169,27 @@ fn shape(dataset: &Dataset) -> Shape {
     let pixel_size = match meta.navigation.as_slice() {
         [y, x] if x.unit == y.unit && x.unit != Unit::None => match (step(x), step(y)) {
             (Some(x_step), Some(y_step)) => {
-                Some(PixelSize { x: x_step, y: y_step, unit: x.unit.symbol().to_owned() })
+                Some(readable(PixelSize { x: x_step, y: y_step, unit: x.unit.symbol().to_owned() }))
             }
             _ => None,
         },
         _ => None,
     };
     Shape { rows, cols, channels: meta.channels, pixel_size }
+}
+
+/// A length in the unit people would use: 0.77 nm, not 7.7e-4 um.
+fn readable(size: PixelSize) -> PixelSize {
+    const UNITS: [&str; 3] = ["nm", "um", "mm"];
+    let Some(mut at) = UNITS.iter().position(|unit| *unit == size.unit) else { return size };
+    let (mut x, mut y) = (size.x, size.y);
+    while x.max(y) > 0.0 && x.max(y) < 0.1 && at > 0 {
+        (x, y, at) = (x * 1e3, y * 1e3, at - 1);
+    }
+    while x.min(y) >= 1e3 && at + 1 < UNITS.len() {
+        (x, y, at) = (x / 1e3, y / 1e3, at + 1);
+    }
+    PixelSize { x, y, unit: UNITS[at].to_owned() }
 }
 
 fn counts(

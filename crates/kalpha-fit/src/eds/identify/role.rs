@@ -40,6 +40,11 @@ impl Role {
         if !options.thin || options.listed.iter().any(|s| s == symbol) {
             return Self::Specimen;
         }
+        Self::usual(symbol)
+    }
+
+    /// Where an element of a thin specimen comes from when nobody names it.
+    pub fn usual(symbol: &str) -> Self {
         match symbol {
             "Cu" | "Ni" | "Mo" | "Au" | "Be" => Self::Grid,
             "C" | "N" | "O" | "Si" => Self::Support,

@@ -25,11 +25,13 @@ pub(super) fn section(document: &EdsDocument, figures: &EdsFigures) -> String {
         out += "<p>No pixel stands out: the model of the map explains every one.</p>";
     } else {
         let places = places(&document.flagged);
-        let (is, plural) = if places.len() == 1 { ("is", "place") } else { ("are", "places") };
         let _ = write!(
             out,
-            "<p>There {is} {} {plural} where a line has more counts than the model of the map expects. They were chosen for being extreme, so their counts overstate what is there.</p>",
-            places.len()
+            "<p>{}, so counts there overstate what is there.</p>",
+            match places.len() {
+                1 => "At one place a line has more counts than the model of the map expects. It was chosen for being extreme".to_owned(),
+                n => format!("At {n} places a line has more counts than the model of the map expects. They were chosen for being extreme"),
+            }
         );
         let shown = document.flagged.len().min(FIRST);
         out += &rows(&document.flagged[..shown]);

@@ -20,8 +20,9 @@ pub(super) fn section(document: &EdsDocument, figures: &EdsFigures) -> String {
         return String::new();
     }
     let mut out = format!(
-        "<p>{} components, chosen by {}.</p><div class=\"pair\">",
+        "<p>{} {}, chosen by {}.</p><div class=\"pair\">",
         rank.chosen,
+        if rank.chosen == 1 { "component" } else { "components" },
         Escaped(&rank.chosen_by)
     );
     if let Some(curve) = rank.thinning.as_ref() {
