@@ -190,7 +190,7 @@ mod tests {
                 max_pixel[k] = max_pixel[k].max(stream.at(row, k).poisson(mean) as f64);
             }
         }
-        let candidates = candidate_families(&options).unwrap();
+        let candidates = candidate_families(&options, &[]).unwrap();
         families_seen(&energies, &max_pixel, &host, &candidates, &options).unwrap()
     }
 
