@@ -28,7 +28,7 @@ pub enum QuantifyError {
     },
     /// A line that is to be quantified has no k-factor.
     #[error(
-        "k-factors are given, but none for {line} (hint: add {line}=VALUE to --k-factors, leave the element out with --elements, or give none and all are computed)"
+        "k-factors are given, but none for {line} (hint: add --k-factors {line}=VALUE, leave the element out with --elements, or give none and all are computed)"
     )]
     KFactorMissing {
         /// The line, such as `Fe_Ka`.
