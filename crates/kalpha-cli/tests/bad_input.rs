@@ -76,7 +76,9 @@ fn arrays_that_hold_nothing_or_lie() {
     }
     npy(&here.join("map.npy"), "(1, 1, 1024)", &spectrum(1.0));
     refused(here, &["run", "map.npy"], "modality");
-    refused(here, &["run", "map.npy", "--set=modality=eds"], "beam_energy_keV");
+    let (eds, axis) = ("--set=modality=eds", "--energy-axis=0,0.01,keV");
+    refused(here, &["run", "map.npy", eds], "keV");
+    refused(here, &["run", "map.npy", eds, axis], "beam_energy_keV");
 }
 
 #[test]
