@@ -160,6 +160,25 @@ fn lanthanum_hexaboride_from_a_symbol_of_old() {
     assert!((density - 4.711).abs() < 1e-3, "{density}");
 }
 
+/// B is 8 pi^2 U, and displacements belong to the label, not to the place in the loop.
+#[test]
+fn displacements_find_their_site() {
+    let text = "data_x _cell_length_a 4 _cell_length_b 4 _cell_length_c 4\n_space_group_IT_number 1\n\
+        loop_ _atom_site_aniso_label _atom_site_aniso_U_11 _atom_site_aniso_U_22 \
+        _atom_site_aniso_U_33 _atom_site_aniso_B_23 _atom_site_aniso_U_13 _atom_site_aniso_U_12\n\
+        O1 .01(1) .02 .03 .7895683520871486 .05 .06\n\
+        loop_ _atom_site_label _atom_site_type_symbol _atom_site_fract_x _atom_site_fract_y \
+        _atom_site_fract_z _atom_site_occupancy\n\
+        Fe1 Fe3+ 0 0 0 .5(1)  O1 O2- .1 .2 .3 1  X ? . . . .\n";
+    let structure = structures_of(text).unwrap().remove(0);
+    let [iron, oxygen] = &structure.sites[..] else { panic!("{:?}", structure.sites) };
+    assert_eq!((iron.u_aniso, iron.charge, iron.occupancy.su), (None, Some(3), Some(0.1)));
+    let u = oxygen.u_aniso.unwrap();
+    let values = u.map(|m| (m.value * 1e6).round() / 1e6);
+    assert_eq!(values, [0.01, 0.02, 0.03, 0.01, 0.05, 0.06]);
+    assert_eq!((u[0].su, oxygen.element.as_deref()), (Some(0.01), Some("O")));
+}
+
 /// A list that is no group is completed, and a false multiplicity is told.
 #[test]
 fn what_contradicts_itself_is_said() {

@@ -206,6 +206,11 @@ impl<'a> Tokens<'a> {
         let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
         let (word, offset) = (&rest[..end], self.at);
         self.at += end;
+        // A list would fall apart into words that mean something else.
+        if self.text.starts_with("#\\#CIF_2") && word.starts_with(['[', '{']) {
+            let expected = "a single value: lists and tables of CIF 2.0 are not read";
+            return Err(CifError::new(offset, "value", expected, word));
+        }
         Ok(Some(if word.starts_with('_') {
             Token::Tag(word)
         } else if is_reserved(word, "data_") {
@@ -348,6 +353,7 @@ mod tests {
             ("data_a _b\n;x", 10),
             ("data_a loop_ _b _c 1 2 3", 24),
             ("data_a loop_ 1", 14),
+            ("#\\#CIF_2.0\ndata_a _b [1 2]", 21),
         ] {
             assert_eq!(Document::parse(text).unwrap_err().offset, offset, "{text}");
         }
