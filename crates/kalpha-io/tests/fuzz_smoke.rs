@@ -370,9 +370,13 @@ fn mutations_of_the_past() {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     // Chunks that claim more than the file can unpack to, and nearly as much.
     // Points that a header claims, all of them at one place.
-    for (name, case) in
-        [("tiny.hspy", 4_295_066_766), ("tiny.hspy", 4_296_048_705), ("tiny.spc", 4_294_972_665)]
-    {
+    // An axis whose points are an array of no length.
+    for (name, case) in [
+        ("tiny.hspy", 4_295_066_766),
+        ("tiny.hspy", 4_296_048_705),
+        ("tiny.spc", 4_294_972_665),
+        ("tiny.zspy", 330_712_615_169),
+    ] {
         let path = corpus.join(name);
         one(&path, &fs::read(&path).unwrap(), case);
     }

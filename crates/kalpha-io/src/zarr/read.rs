@@ -82,7 +82,7 @@ fn numbers(input: &Input, store: &Store, array: ArrayMeta) -> Option<Vec<f64>> {
     if n > VALUES {
         return None;
     }
-    let rows = n / array.shape.last()?;
+    let rows = n.checked_div(*array.shape.last()?)?;
     let mut values = Vec::new();
     let array = ZarrArray::open(input, store, array).ok()?;
     array.read(0..rows, &mut |block| block.append_to(&mut values)).ok()?;
