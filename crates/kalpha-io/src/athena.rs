@@ -6,11 +6,14 @@
 //! same as JSON. Each array but `x` is a signal: `y` under the label of its group, the others
 //! as `LABEL.i0` and so on.
 
-mod perl;
+pub(crate) mod perl;
 mod read;
 
 use crate::{Confidence, FormatId, Input, IoError, OpenOptions, Reader};
 use kalpha_core::Dataset;
+
+/// Said in the third line of what this program wrote.
+pub(crate) const WRITTEN_BY: &str = "# using kalpha";
 
 /// The reader of `.prj`.
 pub(crate) struct Athena;
@@ -43,6 +46,11 @@ impl Reader for Athena {
     }
 
     fn read(&self, input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
+        if options.signal.is_none()
+            && let Some(dataset) = read::stated(input)?
+        {
+            return Ok(dataset);
+        }
         read::list(input)?.dataset(input, options)
     }
 }

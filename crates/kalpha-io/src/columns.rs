@@ -7,15 +7,22 @@
 
 pub(crate) mod labels;
 mod read;
+pub(crate) mod stated;
 pub(crate) mod table;
 
-pub(crate) use read::{insert, signals_of, table};
+pub(crate) use read::{insert, signals_of, stated_dataset, table};
 
 use crate::{Confidence, FormatId, Input, IoError, OpenOptions, Reader, xml};
 use kalpha_core::Dataset;
 
 /// Bytes by which a file is judged.
 const JUDGED: usize = 1 << 16;
+
+/// First line of columns that this program wrote.
+pub(crate) const MAGIC: &str = "# kalpha columns 1";
+
+/// Name of all that such a file holds.
+const DATA: &str = "data";
 
 /// The reader of column text.
 pub(crate) struct Columns;
@@ -49,9 +56,12 @@ impl Reader for Columns {
     }
 
     /// Many formats are columns below a header, so this reader comes last: it never says more
-    /// than the name does.
+    /// than the name does, but of what this program wrote.
     fn recognise(&self, input: &Input) -> Confidence {
         let head = input.head(JUDGED);
+        if head.starts_with(MAGIC.as_bytes()) {
+            return Confidence::Certain;
+        }
         let known = self.extensions().contains(&input.extension().as_str());
         let mut text = xml::decode(head).into_owned();
         if head.len() < input.bytes().len() {
@@ -62,10 +72,17 @@ impl Reader for Columns {
     }
 
     fn signals(&self, input: &Input) -> Result<Vec<String>, IoError> {
-        Ok(read::list(input)?.names())
+        match read::stated(input)? {
+            Some(_) => Ok(vec![DATA.to_owned()]),
+            None => Ok(read::list(input)?.names()),
+        }
     }
 
     fn read(&self, input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
+        if let Some(dataset) = read::stated(input)? {
+            input.only_signal(DATA, options)?;
+            return Ok(dataset);
+        }
         read::list(input)?.dataset(input, options)
     }
 }

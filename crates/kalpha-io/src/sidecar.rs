@@ -141,6 +141,12 @@ impl Sidecar {
         })
     }
 
+    /// Lengths of the axes as they are stated.
+    pub fn lengths(&self) -> Vec<usize> {
+        let length = |a: &SidecarAxis| a.axis.as_ref().map(Vec::len).or(a.size).unwrap_or(0);
+        self.axes.iter().map(length).collect()
+    }
+
     /// The axes of an array of that shape; `None` where they are not stated.
     pub fn axes(&self, file: &Input, shape: &[usize]) -> Result<Option<Vec<Axis>>, IoError> {
         if self.axes.is_empty() {

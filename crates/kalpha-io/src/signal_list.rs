@@ -166,9 +166,7 @@ impl SignalList {
         let metadata = std::mem::take(&mut signal.metadata);
         let (rows, said) = signal.rows().map_err(|e| input.rows_error(e))?;
         diagnostics.extend(said);
-        let mut source = input.source(self.format, self.version);
-        // Text has no types; this is what every program makes of its numbers.
-        source.dtype = Some("float64".to_owned());
+        let source = input.source(self.format, self.version);
         Ok(Dataset { rows, metadata, vendor: self.vendor, mask: None, source, diagnostics })
     }
 

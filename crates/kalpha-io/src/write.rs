@@ -4,6 +4,8 @@
 //! failure removes what was begun. [`OutputFolder`] does the same for a whole folder.
 //! [`write_dataset`] writes what a reader gave, in the format its name asks for.
 
+mod athena;
+mod columns;
 mod csv;
 mod dataset;
 mod file;
@@ -14,6 +16,7 @@ mod msa;
 mod nexus;
 mod npy;
 mod stored;
+mod xdi;
 mod zarr;
 mod zspy;
 

@@ -6,7 +6,7 @@
 
 use crate::{
     Confidence, FormatId, Input, IoError, OpenOptions, Reader,
-    columns::{insert, signals_of, table},
+    columns::{insert, signals_of, stated_dataset, table},
     signal_list::{SignalList, Whole, short},
     xml,
 };
@@ -15,6 +15,9 @@ use serde_json::{Map, Value, json};
 
 /// The reader of XDI.
 pub(crate) struct Xdi;
+
+/// In the first line of what this program wrote.
+pub(crate) const WRITTEN_BY: &str = " kalpha/";
 
 /// Version and further names in the first line.
 fn version(line: &str) -> Option<&str> {
@@ -165,6 +168,15 @@ impl Reader for Xdi {
     }
 
     fn read(&self, input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
+        let own = String::from_utf8_lossy(input.head(256)).contains(WRITTEN_BY);
+        if own && options.signal.is_none() {
+            let text = xml::decode(input.bytes());
+            let table = table(input, &text)?;
+            let source = input.source("xdi", Some("1.0".to_owned()));
+            if let Some(dataset) = stated_dataset(input, source, &table)? {
+                return Ok(dataset);
+            }
+        }
         list(input)?.dataset(input, options)
     }
 }

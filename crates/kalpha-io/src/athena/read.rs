@@ -3,11 +3,12 @@
 use super::perl::{Statement, Statements, text};
 use crate::{
     Input, IoError,
+    columns::stated::Stated,
     signal_list::{Series, Signal, SignalList, Whole, axis_of_points, unique},
     xml,
 };
 use flate2::read::GzDecoder;
-use kalpha_core::{Axis, Code, Diagnostic, Metadata, Modality, Unit};
+use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Modality, Unit};
 use serde_json::{Map, Value, json};
 use std::io::Read;
 
@@ -238,16 +239,44 @@ fn group_signals(input: &Input, group: &Group, list: &mut SignalList) -> Result<
     Ok(())
 }
 
+/// The dataset that this program wrote, where the file is one and was not changed.
+pub(super) fn stated(input: &Input) -> Result<Option<Dataset>, IoError> {
+    let text = unpack(input)?;
+    if !text.lines().take(3).any(|l| l.starts_with(super::WRITTEN_BY)) {
+        return Ok(None);
+    }
+    let project = perl_project(input, &text)?;
+    let journal = project.others.get("journal").and_then(Value::as_array);
+    let lines = journal.into_iter().flatten().filter_map(Value::as_str);
+    let Some(stated) = Stated::find(input, lines) else { return Ok(None) };
+    let mut x: Option<Vec<f64>> = None;
+    let mut rows = Vec::new();
+    for group in &project.groups {
+        let points = numbers(input, group, "x")?.unwrap_or_default();
+        if *x.get_or_insert_with(|| points.clone()) != points {
+            return Ok(None);
+        }
+        rows.push(numbers(input, group, "y")?.unwrap_or_default());
+    }
+    let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+    let version = first_version(&text).map(str::to_owned);
+    stated.dataset(input, input.source("prj", version), &x.unwrap_or_default(), &rows)
+}
+
+/// The version of the program that the first lines name.
+fn first_version(text: &str) -> Option<&str> {
+    let head = text.get(..text.len().min(400)).unwrap_or(text);
+    head.split("version ").nth(1)?.split([' ', '\r', '\n', '"']).next()
+}
+
 pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
     let text = unpack(input)?;
     let first = text.lines().next().unwrap_or_default().trim();
     let is_json = text.trim_start().starts_with('{');
     let project = if is_json { json_project(input, &text)? } else { perl_project(input, &text)? };
-    let version = text.get(..text.len().min(400)).and_then(|t| t.split("version ").nth(1));
-    let version = version.and_then(|v| v.split([' ', '\r', '\n', '"']).next());
     let mut list = SignalList {
         format: "prj",
-        version: version.map(str::to_owned),
+        version: first_version(&text).map(str::to_owned),
         signals: Vec::new(),
         series: Vec::new(),
         default: 0,

@@ -2,6 +2,7 @@
 
 use super::{
     labels::{self, AxisLabel, Role},
+    stated::Stated,
     table::{Block, Table},
 };
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     signal_list::{Series, Signal, SignalList, Whole, axis_of_points, short, unique},
     xml,
 };
-use kalpha_core::{Axis, Code, Diagnostic, Metadata, Modality, Unit};
+use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Modality, Source, Unit};
 use serde_json::{Map, Value, json};
 
 /// Name of all columns together, as rows.
@@ -249,6 +250,32 @@ pub(crate) fn table<'a>(input: &Input, text: &'a str) -> Result<Table<'a>, IoErr
         let end = input.bytes().len() as u64;
         input.corrupt(end, "columns", "lines of numbers", "none")
     })
+}
+
+/// The dataset that this program wrote, where the file is one and was not changed.
+pub(super) fn stated(input: &Input) -> Result<Option<Dataset>, IoError> {
+    if !input.bytes().starts_with(super::MAGIC.as_bytes()) {
+        return Ok(None);
+    }
+    let text = xml::decode(input.bytes());
+    let table = table(input, &text)?;
+    let source = input.source("columns", Some("1".to_owned()));
+    stated_dataset(input, source, &table)
+}
+
+/// What the header of a table states, with the numbers of the table.
+pub(crate) fn stated_dataset(
+    input: &Input,
+    source: Source,
+    table: &Table,
+) -> Result<Option<Dataset>, IoError> {
+    let [block] = table.blocks.as_slice() else { return Ok(None) };
+    let Some((x, y)) = block.columns.split_first().filter(|(_, y)| !y.is_empty()) else {
+        return Ok(None);
+    };
+    let Some(stated) = Stated::find(input, table.text.iter().copied()) else { return Ok(None) };
+    let rows: Vec<&[f64]> = y.iter().map(Vec::as_slice).collect();
+    stated.dataset(input, source, x, &rows)
 }
 
 pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {

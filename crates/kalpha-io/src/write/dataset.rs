@@ -39,6 +39,9 @@ static WRITERS: &[&dyn Writer] = &[
     &super::zspy::ZspyWriter,
     &super::nexus::NexusWriter,
     &super::msa::MsaWriter,
+    &super::xdi::XdiWriter,
+    &super::athena::AthenaWriter,
+    &super::columns::ColumnsWriter,
 ];
 
 /// Formats in which datasets can be written.
