@@ -23,6 +23,9 @@ const ON_LINE: f64 = 1e-9;
 /// Longest name of a signal or an axis; every column repeats what stands above it.
 const NAME_CHARS: usize = 120;
 
+/// Key of the names of rows in the vendor metadata.
+pub(crate) const ROW_NAMES: &str = "rows";
+
 /// The beginning of a text.
 pub(crate) fn short(text: &str) -> String {
     text.chars().take(NAME_CHARS).collect()
@@ -155,7 +158,10 @@ impl SignalList {
             diagnostics.push(self.taken(&names, place));
         }
         let mut signal = match place.checked_sub(self.signals.len()) {
-            Some(series) => self.rows(series),
+            Some(series) => {
+                self.name_rows(series);
+                self.rows(series)
+            }
             None => (place < self.signals.len()).then(|| self.signals.swap_remove(place)),
         }
         .ok_or_else(|| IoError::NoSpectra {
@@ -183,6 +189,19 @@ impl SignalList {
         };
         let message = format!("the file holds {}{more}; {name} was read{remark}", told.join(", "));
         Diagnostic::note(Code::Assumed, message).hint("--signal NAME reads another")
+    }
+
+    /// Names of the rows, which an axis of numbers cannot say, as `rows` of the vendor metadata.
+    fn name_rows(&mut self, series: usize) {
+        let members = self.series.get(series).map_or(&[][..], |series| &series.members);
+        let names: Vec<Value> = members
+            .iter()
+            .filter_map(|place| self.signals.get(*place))
+            .map(|signal| signal.name.as_str().into())
+            .collect();
+        if let Value::Object(vendor) = &mut self.vendor {
+            vendor.insert(ROW_NAMES.to_owned(), names.into());
+        }
     }
 
     /// The members of a series under one another.

@@ -8,6 +8,7 @@ use super::{Writer, csv::Field, file::write_file};
 use crate::{
     FormatId, IoError,
     columns::{MAGIC, stated},
+    signal_list::ROW_NAMES,
 };
 use kalpha_core::{Axis, CellBuffer, Dataset, Event};
 use std::{io::Write as _, path::Path};
@@ -69,9 +70,15 @@ fn axis_label(axis: &Axis) -> String {
     }
 }
 
-/// What a row is called: its place on the navigation axes.
+/// What a row is called: the signal it was, else its place on the navigation axes.
 pub(super) fn row_labels(dataset: &Dataset) -> Vec<String> {
     let meta = dataset.meta();
+    let names = dataset.vendor.get(ROW_NAMES).and_then(|names| names.as_array());
+    let names = names.into_iter().flatten().filter_map(|name| name.as_str());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if names.len() == meta.rows {
+        return names;
+    }
     if meta.navigation.is_empty() {
         let name = if meta.noise.is_counts() { "counts" } else { "signal" };
         return vec![name.to_owned()];

@@ -47,6 +47,7 @@ fn equal_columns_are_rows_and_whole_numbers_counts() {
     let text = "channel,a,b\n0,5,0\n1,6,1\n2,7,300\n";
     let dataset = from_text("two.csv", text, Some("all")).unwrap();
     assert_eq!(dataset.meta().grid(), [2]);
+    assert_eq!(dataset.vendor["rows"], serde_json::json!(["a", "b"]));
     assert_eq!(dataset.meta().noise, NoiseModel::COUNTS);
     assert_eq!(values(&dataset), [5.0, 6.0, 7.0, 0.0, 1.0, 300.0]);
     let rate = from_text("r.csv", "BE/eV,counts/s\n300,5\n299,6\n298,7\n", None).unwrap();
