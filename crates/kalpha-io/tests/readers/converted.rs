@@ -47,8 +47,7 @@ fn round_trip(dataset: &Dataset, folder: &Path, name: &str) -> Dataset {
 }
 
 /// Every format that keeps everything.
-const EXACT: [&str; 8] =
-    ["a.npy", "a.zarr", "a.hspy", "a.zspy", "a.nxs", "a.csv", "a.txt", "a.xy"];
+const EXACT: [&str; 8] = ["a.npy", "a.zarr", "a.hspy", "a.zspy", "a.nxs", "a.csv", "a.txt", "a.xy"];
 
 /// Real spectra of every kind of text, and all groups of a project.
 #[test]
