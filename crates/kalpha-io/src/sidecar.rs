@@ -39,9 +39,9 @@ pub(crate) struct Sidecar {
     #[serde(default)]
     metadata: Map<String, Value>,
     #[serde(default)]
-    vendor: Value,
+    pub vendor: Value,
     #[serde(default)]
-    history: Vec<Event>,
+    pub history: Vec<Event>,
     /// Numbers of the rows that must not be used.
     #[serde(default)]
     masked: Vec<usize>,
@@ -172,7 +172,7 @@ impl Sidecar {
     }
 
     /// The metadata; a key nobody knows is an error, not a loss.
-    fn metadata(&self, file: &Input) -> Result<Metadata, IoError> {
+    pub fn metadata(&self, file: &Input) -> Result<Metadata, IoError> {
         let known = serde_json::to_value(Metadata::default()).unwrap_or_default();
         if let Some(key) = self.metadata.keys().find(|k| known.get(k.as_str()).is_none()) {
             let names: Vec<&str> =
@@ -197,7 +197,7 @@ impl Sidecar {
     }
 
     /// One flag per row, where any row is masked.
-    fn mask(&self, file: &Input, rows: usize) -> Result<Option<Arc<[bool]>>, IoError> {
+    pub fn mask(&self, file: &Input, rows: usize) -> Result<Option<Arc<[bool]>>, IoError> {
         if self.masked.is_empty() {
             return Ok(None);
         }
