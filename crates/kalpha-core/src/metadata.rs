@@ -144,6 +144,14 @@ pub struct Metadata {
     pub energy_resolution_mn_ka_ev: Option<f64>,
     /// Detector.
     pub detector: Option<String>,
+    /// Convergence semi-angle of the beam, mrad.
+    pub convergence_angle_mrad: Option<f64>,
+    /// Collection semi-angle of the spectrometer, mrad.
+    pub collection_angle_mrad: Option<f64>,
+    /// Exposure of one spectrum or frame, s.
+    pub exposure_s: Option<f64>,
+    /// Wavelength of the exciting light, nm.
+    pub laser_wavelength_nm: Option<f64>,
     /// Specimen thickness in nm.
     pub thickness_nm: Option<f64>,
     /// Specimen density in g/cm3.
@@ -156,7 +164,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    const NUMBERS: [&str; 12] = [
+    const NUMBERS: [&str; 16] = [
         "beam_energy_keV",
         "beam_current_nA",
         "live_time_s",
@@ -166,6 +174,10 @@ impl Metadata {
         "tilt_stage",
         "take_off_angle",
         "energy_resolution_MnKa_eV",
+        "convergence_angle_mrad",
+        "collection_angle_mrad",
+        "exposure_s",
+        "laser_wavelength_nm",
         "thickness_nm",
         "density_g_cm3",
         "wavelength_A",
@@ -213,6 +225,10 @@ impl Metadata {
             "tilt_stage" => &mut self.tilt_stage,
             "take_off_angle" => &mut self.take_off_angle,
             "energy_resolution_MnKa_eV" => &mut self.energy_resolution_mn_ka_ev,
+            "convergence_angle_mrad" => &mut self.convergence_angle_mrad,
+            "collection_angle_mrad" => &mut self.collection_angle_mrad,
+            "exposure_s" => &mut self.exposure_s,
+            "laser_wavelength_nm" => &mut self.laser_wavelength_nm,
             "thickness_nm" => &mut self.thickness_nm,
             "density_g_cm3" => &mut self.density_g_cm3,
             "wavelength_A" => &mut self.wavelength_a,

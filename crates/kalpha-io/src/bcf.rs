@@ -8,7 +8,7 @@
 //! The layout is not published. It was worked out from files and checked against what
 //! RosettaSciIO gives for them (tests/bcf.rs).
 
-mod header;
+pub(crate) mod header;
 mod read;
 mod sfs;
 mod spectra;

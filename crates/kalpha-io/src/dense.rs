@@ -22,17 +22,24 @@ pub(crate) struct Layout {
     offset: usize,
     /// Values from one point to the next along each axis, channels last; `None`: C order.
     strides: Option<Vec<usize>>,
+    /// The file holds nothing else.
+    alone: bool,
 }
 
 impl Layout {
     /// C order from byte `offset` on.
     pub fn contiguous(number: Number, offset: usize) -> Self {
-        Self { number, offset, strides: None }
+        Self { number, offset, strides: None, alone: true }
     }
 
     /// With a stride, in values, along each navigation axis and the channels.
     pub fn strided(number: Number, offset: usize, strides: Vec<usize>) -> Self {
-        Self { number, offset, strides: Some(strides) }
+        Self { number, offset, strides: Some(strides), alone: true }
+    }
+
+    /// The array is one of several things in the file.
+    pub fn among_others(self) -> Self {
+        Self { alone: false, ..self }
     }
 
     fn is_mappable(&self) -> bool {
@@ -82,7 +89,7 @@ pub(crate) fn read_dense(
         });
     }
     let mut diagnostics = Vec::new();
-    if end < bytes.len() {
+    if layout.alone && end < bytes.len() {
         let message = format!("{} bytes behind the array were not read", bytes.len() - end);
         diagnostics.push(Diagnostic::note(Code::VendorDisagrees, message));
     }
@@ -214,7 +221,7 @@ impl Blocks for RawRows {
     }
 
     fn read(&self, range: Range<usize>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), IoError> {
-        let Layout { number, offset, strides } = &self.layout;
+        let Layout { number, offset, strides, .. } = &self.layout;
         let bytes = self.input.bytes();
         let row = self.lengths.last().copied().unwrap_or(0) * number.width;
         self.input.used(range.len() * row);

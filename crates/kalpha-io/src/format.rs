@@ -89,6 +89,12 @@ pub trait Reader: Sync {
 /// All readers.
 pub(crate) static READERS: &[&dyn Reader] = &[
     &crate::bcf::Bcf,
+    &crate::dm::Dm,
+    &crate::emd::Emd,
+    &crate::wdf::Wdf,
+    &crate::spx::Spx,
+    &crate::jeol::Jeol,
+    &crate::mda::Mda,
     &crate::hspy::Hspy,
     &crate::msa::Msa,
     &crate::ripple::Ripple,

@@ -333,6 +333,9 @@ fn metadata(tree: &Value) -> Metadata {
         tilt_stage: value("Stage.tilt_alpha").or_else(|| value("tilt_stage")),
         energy_resolution_mn_ka_ev: positive(&eds("energy_resolution_MnKa")),
         detector: word(&eds("detector")).or_else(|| word(&eds("detector_type"))),
+        convergence_angle_mrad: positive("convergence_angle"),
+        collection_angle_mrad: positive("Detector.EELS.collection_angle"),
+        exposure_s: positive("Detector.EELS.exposure"),
         listed_elements: strings("Sample.elements"),
         ..Metadata::default()
     }

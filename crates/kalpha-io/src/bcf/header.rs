@@ -50,21 +50,28 @@ impl Header {
     }
 }
 
-fn instance<'a, 'i>(root: Node<'a, 'i>, kind: &str) -> Option<Node<'a, 'i>> {
+pub(crate) fn instance<'a, 'i>(root: Node<'a, 'i>, kind: &str) -> Option<Node<'a, 'i>> {
     root.descendants()
         .find(|n| n.has_tag_name("ClassInstance") && n.attribute("Type") == Some(kind))
 }
 
-fn child<'a>(node: Option<Node<'a, '_>>, name: &str) -> Option<&'a str> {
+pub(crate) fn child<'a>(node: Option<Node<'a, '_>>, name: &str) -> Option<&'a str> {
     node?.children().find(|n| n.has_tag_name(name))?.text().map(str::trim)
 }
 
-fn number(node: Option<Node>, name: &str) -> Option<f64> {
+pub(crate) fn number(node: Option<Node>, name: &str) -> Option<f64> {
     child(node, name)?.parse().ok().filter(|x: &f64| x.is_finite())
 }
 
-fn positive(node: Option<Node>, name: &str) -> Option<f64> {
+pub(crate) fn positive(node: Option<Node>, name: &str) -> Option<f64> {
     number(node, name).filter(|x| *x > 0.0)
+}
+
+/// FWHM at Mn Ka in eV, from the peak widths of a TRTSpectrumHeader.
+pub(crate) fn resolution(spectrum: Option<Node>) -> Option<f64> {
+    let (abs, lin) = number(spectrum, "SigmaAbs").zip(number(spectrum, "SigmaLin"))?;
+    let ev = (8.0 * std::f64::consts::LN_2 * (abs + lin * MN_KA)).sqrt() * 1e3;
+    Some(ev).filter(|ev| ev.is_finite() && *ev > 0.0)
 }
 
 /// Reads what the header says of detector `index`.
@@ -105,10 +112,7 @@ pub(super) fn read(input: &Input, bytes: &[u8], index: &str) -> Result<Header, I
         );
         mode
     });
-    let peak_width = number(spectrum, "SigmaAbs").zip(number(spectrum, "SigmaLin"));
-    let energy_resolution_mn_ka_ev = peak_width
-        .map(|(abs, lin)| (8.0 * std::f64::consts::LN_2 * (abs + lin * MN_KA)).sqrt() * 1e3)
-        .filter(|ev| ev.is_finite() && *ev > 0.0);
+    let energy_resolution_mn_ka_ev = resolution(spectrum);
 
     let mut listed_elements: Vec<String> = root
         .descendants()

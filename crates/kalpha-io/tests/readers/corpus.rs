@@ -4,17 +4,17 @@ use kalpha_core::{Axis, CellBuffer, Code, DType, Dataset, Unit};
 use kalpha_io::{OpenOptions, open, signals};
 use std::path::PathBuf;
 
-fn path(name: &str) -> PathBuf {
+pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name)
 }
 
-fn read(name: &str, signal: Option<&str>) -> Dataset {
+pub fn read(name: &str, signal: Option<&str>) -> Dataset {
     let options = OpenOptions { signal: signal.map(str::to_owned), ..OpenOptions::default() };
     open(path(name), &options).unwrap()
 }
 
 /// (row, channel, value) of all non-zero values.
-fn nonzero(dataset: &Dataset) -> Vec<(usize, usize, f64)> {
+pub fn nonzero(dataset: &Dataset) -> Vec<(usize, usize, f64)> {
     let mut found = Vec::new();
     let cell = 0..dataset.meta().rows;
     let mut buffer = CellBuffer::default();
@@ -77,6 +77,9 @@ fn the_same_cube_in_every_other_format() {
         ("tiny.rpl", DType::Csr),
         ("tiny.npy", DType::U16),
         ("tiny_fortran.npy", DType::Csr),
+        ("tiny.dm3", DType::Csr),
+        ("tiny.dm4", DType::Csr),
+        ("tiny.emd", DType::Csr),
     ] {
         let dataset = read(name, None);
         assert_eq!(nonzero(&dataset), expected, "{name}");
