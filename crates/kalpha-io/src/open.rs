@@ -178,7 +178,7 @@ fn representative(path: &Path) -> Result<Input, IoError> {
 /// # Errors
 /// As [`open`].
 pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
-    if input.bytes().is_empty() {
+    if input.bytes().is_empty() && !input.is_folder() {
         return Err(IoError::Empty { file: input.path().to_owned() });
     }
     let (reader, others) = choose(input, options)?;
