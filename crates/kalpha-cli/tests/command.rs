@@ -124,7 +124,7 @@ fn mistakes_get_one_line_a_hint_and_exit_1() {
         (vec!["run", "demo:eds", "--set", "beam_energy_keV=-5"], "above 0"),
         (vec!["run", "demo:eds", "--recipe", "none.toml"], "kalpha recipe new"),
         (vec!["run", "demo:eds", "--recipe", "bad.bcf"], "not a recipe"),
-        (vec!["run", "foreign"], "directory"),
+        (vec!["run", "foreign"], "known format"),
         (vec!["run", "empty.hspy"], "empty"),
         (vec!["run", "escape.bcf"], "AAMVHFSS"),
         (vec!["run", "demo:eds", "--set", "beam=3"], "beam_energy_keV"),

@@ -27,7 +27,7 @@ const ROW_TOLERANCE: f64 = 1e-4;
 /// Steps a row or channel may take in one round; the next round goes on from there.
 const ROW_STEPS: usize = 12;
 /// Steps for abundances that shall be final.
-pub(super) const FINAL_STEPS: usize = 60;
+pub(super) const FINAL_STEPS: usize = 200;
 /// Log-likelihood within which they are solved.
 pub(super) const FINAL_TOLERANCE: f64 = 1e-5;
 /// Rows that one job takes.

@@ -26,7 +26,7 @@ const FLOOR: f64 = 1e-100;
 const UNLIKELY: f64 = 1e-7;
 /// One step leaves at least this share of an end-member's value.
 const SHRINK: f64 = 0.05;
-/// A diagonal this much smaller than the largest counts as singular.
+/// What is left of a diagonal below this share of it counts as singular.
 const RIDGE: f64 = 1e-11;
 
 /// What to do with each row.
@@ -358,8 +358,9 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
         let mut halvings = 0;
         for step in 0.. {
             self.slope(w, components, &mut slope);
-            if step == 0 && slope.least < UNLIKELY {
-                // The start rules a count out; Newton's method would take long to forgive it.
+            if step == 0 && (slope.least < UNLIKELY || total(w) <= 0.0) {
+                // From nothing, or from a start that rules a count out, Newton's method takes
+                // long to leave. A known part may hide that.
                 let n: f64 = self.counts.iter().map(|x| f64::from(x.get())).sum();
                 for k in 0..components {
                     w[k] = if cost[k] > 0.0 { n / (components as f64 * cost[k]) } else { w[k] };
@@ -368,16 +369,17 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
             }
             let here = total(w) - slope.log;
             if here > value + 1e-9 * (1.0 + value.abs()) || here.is_nan() {
-                if step >= 2 * steps || halvings >= 4 {
+                if step >= 2 * steps || halvings >= 3 {
                     break;
                 }
                 halvings += 1;
-                if halvings == 3 {
-                    *w = em;
-                } else {
-                    for k in 0..components {
-                        w[k] = best[k] + 0.2 * (w[k] - best[k]);
-                    }
+                for k in 0..components {
+                    w[k] = match halvings {
+                        // What hangs on one component alone keeps it from zero.
+                        1 => w[k].max(0.1 * best[k]),
+                        2 => best[k] + 0.2 * (w[k] - best[k]),
+                        _ => em[k],
+                    };
                 }
                 continue;
             }
@@ -507,7 +509,7 @@ fn newton<const W: usize>(
                 n += 1;
             }
         }
-        let Some(step) = descend::<W>(slope, &here, &index[..n], RIDGE * largest) else { break };
+        let Some(step) = descend::<W>(slope, &here, &index[..n]) else { break };
         let (mut share, mut blocked) = (1.0, None);
         for (i, &k) in index[..n].iter().enumerate() {
             if step[i] < 0.0 && w[k] + share * step[i] < 0.0 {
@@ -559,7 +561,6 @@ fn descend<const W: usize>(
     slope: &Slope<W>,
     gradient: &[f64; W],
     free: &[usize],
-    ridge: f64,
 ) -> Option<[f64; W]> {
     let n = free.len();
     if n == 0 {
@@ -567,6 +568,9 @@ fn descend<const W: usize>(
     }
     let mut factor = [[0.0; W]; W];
     for i in 0..n {
+        // Relative to its own curvature: one impossible count may give another component 1e100
+        // times as much.
+        let ridge = (RIDGE * slope.hessian[free[i]][free[i]]).max(1e-200);
         for j in 0..=i {
             let mut sum = slope.hessian[free[i]][free[j]];
             if i == j {

@@ -92,3 +92,31 @@ fn the_solution_meets_the_optimality_conditions_from_any_start() {
         }
     }
 }
+
+/// A count that the start all but rules out must not freeze the other abundances.
+#[test]
+fn a_nearly_impossible_count_does_not_hold_the_others() {
+    let mut spectra = vec![0.0; 3 * 40];
+    for c in 0..39 {
+        spectra[c] = 1.0 + c as f64;
+        spectra[40 + c] = 40.0 - c as f64;
+    }
+    spectra[119] = 1.0;
+    spectra[80] = 1e-12;
+    let mut table = Table::new(&spectra, 3, 40);
+    table.normalise();
+    let mut b = CsrBuilder::new(40).unwrap();
+    for c in 0..39u16 {
+        b.push(c, 10 + u32::from(c));
+    }
+    b.push(39, 1);
+    b.end_row();
+    let csr = b.finish();
+    let view = CsrView::of(&csr, 0..1);
+    let mut w = vec![0.0; 4];
+    let work = Work::Solve { cost: &[], tolerance: 1e-8, steps: 60 };
+    rows(view, 0, &table, Fixed::default(), work, &mut w, &mut Sums::default());
+    assert!((w[2] - 1.0).abs() < 1e-3, "{w:?}");
+    assert!((w.iter().sum::<f64>() - 1132.0).abs() < 1e-3, "{w:?}");
+    assert!(w[0] > w[1], "{w:?}");
+}
