@@ -355,7 +355,7 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
         let mut slope = Slope { log: 0.0, least: 0.0, pull: [0.0; W], hessian: [[0.0; W]; W] };
         let total = |w: &[f64; W]| (0..components).map(|k| w[k] * cost[k]).sum::<f64>();
         let (mut best, mut value, mut em) = (*w, f64::INFINITY, *w);
-        let mut halvings = 0;
+        let (mut halvings, mut least) = (0, 0.0);
         for step in 0.. {
             self.slope(w, components, &mut slope);
             if step == 0 && (slope.least < UNLIKELY || total(w) <= 0.0) {
@@ -368,7 +368,10 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
                 self.slope(w, components, &mut slope);
             }
             let here = total(w) - slope.log;
-            if here > value + 1e-9 * (1.0 + value.abs()) || here.is_nan() {
+            // A step that all but rules a count out may still pay elsewhere; it would take long to
+            // come back from.
+            let ruled_out = slope.least < UNLIKELY * least;
+            if here > value + 1e-9 * (1.0 + value.abs()) || here.is_nan() || ruled_out {
                 if step >= 2 * steps || halvings >= 3 {
                     break;
                 }
@@ -383,7 +386,7 @@ impl<V: Count, const W: usize> Row<'_, V, W> {
                 }
                 continue;
             }
-            (best, value, halvings) = (*w, here, 0);
+            (best, value, halvings, least) = (*w, here, 0, slope.least);
             if step >= steps {
                 break;
             }
