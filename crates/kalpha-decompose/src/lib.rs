@@ -5,5 +5,6 @@ pub mod pca;
 pub mod phases;
 pub mod rank;
 pub mod rare;
+pub mod reconstruction;
 #[cfg(test)]
 mod simulated;

@@ -12,39 +12,46 @@
 //! 3. Candidates are predicted from outside their window, without their own part in the
 //!    end-members, and get an exact negative binomial tail.
 //! 4. Bonferroni over all pixels, families and neighbourhoods decides; false-discovery rates are
-//!    listed beside it. What the null's own maps flag is reported.
+//!    listed beside it. What the null's own maps flag is reported. Once places are flagged, the
+//!    inflation is measured again without them, or a discovery would hide the next, and the
+//!    families flagged are looked for again among themselves (Bonferroni over pixels, these
+//!    families and neighbourhoods). A map without rare phases gets there no more often than it is
+//!    flagged at all; a map with one may gain a second false flag with the same probability.
+//! 5. Flagged places are fitted again with an end-member of their own ([`OwnEndMember`]), and every
+//!    other pixel is tested for it.
 //!
-//! Flagged pixels survive every reconstruction ([`Reconstruction`]). Their selection used the same
-//! counts as later fits: intensities there are biased high.
+//! Flagged pixels survive every reconstruction ([`crate::reconstruction`]). Their selection used
+//! the same counts as later fits: intensities there are biased high.
 //!
 //! Tested by planted pixels against an oracle scan that knows the true mean ([`study`]), and on a
 //! rock whose apatite grains are known.
 
 mod bootstrap;
 mod flags;
+mod own;
 mod pile_up;
-mod reconstruct;
 mod scan;
 mod step;
 pub mod study;
 mod tail;
 mod windows;
 
-pub use flags::Flag;
+pub use flags::{Flag, Test};
+pub use own::OwnEndMember;
 pub use pile_up::PileUp;
-pub use reconstruct::{Reconstruction, reconstruction};
 pub use step::{RareStep, scan_families};
+pub(crate) use tail::PatchSpectrum;
 pub use windows::ScanFamily;
 
 use crate::nmf_kl::{self, Fixed};
 use bootstrap::Draw;
-use flags::{Tested, select, test};
+use flags::{Multiplicity, Tested, select, test};
 use kalpha_core::{
     ArtefactType, Code, DType, Diagnostic, ExcludeChannels, Passes, Rows, StepError,
 };
 use kalpha_num::rng::Stream;
 use pile_up::Known;
-use scan::{ScanMap, Sweep, sweep};
+use scan::{Moments, ScanMap, Sweep, sweep};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -119,6 +126,8 @@ pub struct Flags {
     pub tests: u64,
     /// Places the null does not explain, most significant first.
     pub flags: Vec<Flag>,
+    /// End-members that flagged places have of their own.
+    pub own: Vec<OwnEndMember>,
     /// Tests that pass at a false-discovery rate of `level` (overlapping ones counted each).
     pub discoveries: usize,
     /// Inflation of each family.
@@ -156,6 +165,10 @@ pub struct Guarded {
     pub deviance: Vec<f64>,
 }
 
+/// Most often that the inflation is measured again without what was flagged.
+const INFLATION_ROUNDS: usize = 3;
+/// With more than this share of the pixels flagged, the null is wrong rather than the pixels rare.
+const MOST_FLAGGED: f64 = 0.05;
 /// The strongest pixels looked at by the score-space test.
 const FEW: usize = 25;
 /// Passes in which end-members forget the pixels that carried one of them.
@@ -259,15 +272,42 @@ pub fn guard(
         components,
         shares: &shares,
         known: &known_counts,
+        skip: &[],
     };
     let found = sweep(passes, map, &sizes, families.len())?;
     let tests = found.tests;
     let own = own_maps(passes, rows, map, null, &windows, &sizes, tests, families.len(), params)?;
-    let inflation = inflation(&found, &own.sweep, &sizes, windows.lanes, families);
     let refined = refine(passes, rows, map, null, &windows, &own.noise, found.candidates)?;
-    let tested = test(refined, tests, |family, scale| inflation[family].applied[scale]);
+    let mut moments = found.moments;
+    let mut skip = vec![false; rows.meta().rows];
+    let mut round = 0;
+    let (inflation, tested, mut flags) = loop {
+        let inflation = inflation(&moments, &own.sweep.moments, &sizes, windows.lanes, families);
+        let applied = |family: usize, scale: usize| inflation[family].applied[scale];
+        let tested = test(refined.clone(), tests, applied);
+        let choose = |tests: &Multiplicity| {
+            select(rows, map, null, &windows, families, &tested, tests, params.level)
+        };
+        let all = Multiplicity::first(tests);
+        let mut flags = choose(&all)?;
+        if !flags.is_empty() {
+            flags = choose(&all.after(&flags, families))?;
+        }
+        let before = skip.iter().filter(|s| **s).count();
+        flags.iter().flat_map(|f| f.rows(width)).for_each(|row| skip[row] = true);
+        let now = skip.iter().filter(|s| **s).count();
+        round += 1;
+        let rare = (now as f64) < MOST_FLAGGED * skip.len() as f64;
+        if now == before || !rare || round == INFLATION_ROUNDS {
+            break (inflation, tested, flags);
+        }
+        moments = sweep(passes, ScanMap { skip: &skip, ..map }, &sizes, families.len())?.moments;
+    };
     let discoveries = tested.iter().filter(|t| t.q <= params.level).count();
-    let flags = select(rows, map, null, &windows, families, &tested, tests, params.level)?;
+    let places = own::Places { rows, map, null, windows: &windows, families, level: params.level };
+    let own_members = places.own_end_members(passes, &mut flags, |family| {
+        inflation[family].applied.first().copied().unwrap_or(1.0)
+    })?;
     let deviance = nmf_kl::deviance(passes, rows, &spectra, &abundances, components, fixed)?;
     let used = deviance.iter().filter(|&&d| d > 0.0).count();
     let flags = Flags {
@@ -275,6 +315,7 @@ pub fn guard(
         level: params.level,
         tests,
         flags,
+        own: own_members,
         discoveries,
         inflation,
         bootstrap: own.report,
@@ -358,10 +399,8 @@ fn own_maps(
     };
     let draw = Draw::new(&null);
     let bound = (params.level / tests.max(1) as f64).ln();
-    let mut total = Sweep {
-        moments: vec![scan::Moments::default(); sizes.len() * map.lanes],
-        ..Sweep::default()
-    };
+    let mut total =
+        Sweep { moments: vec![Moments::default(); sizes.len() * map.lanes], ..Sweep::default() };
     let mut report = Bootstrap { maps: 0, pixels: 0, maps_with_flags: 0, flags: 0 };
     let (mut scatter, mut size) = (vec![0.0; map.components], vec![0.0; map.components]);
     let ratio = |scatter: &[f64], size: &[f64]| {
@@ -392,6 +431,7 @@ fn own_maps(
             height: lines.len(),
             counts: &counts,
             abundances: &abundances,
+            skip: &[],
             known: match map.known {
                 [] => map.known,
                 known => &known[span.start * map.lanes..span.end * map.lanes],
@@ -418,8 +458,8 @@ fn own_maps(
 
 /// Inflation of each family and size against the null's own maps.
 fn inflation(
-    found: &Sweep,
-    own: &Sweep,
+    found: &[Moments],
+    own: &[Moments],
     sizes: &[usize],
     lanes: usize,
     families: &[ScanFamily],
@@ -429,8 +469,8 @@ fn inflation(
         let (mut measured, mut applied) = (Vec::new(), Vec::new());
         for (s, size) in sizes.iter().enumerate() {
             let cells = (size * size) as f64;
-            let here = found.moments[s * lanes + f].dispersion(cells);
-            let null = own.moments[s * lanes + f].dispersion(cells);
+            let here = found[s * lanes + f].dispersion(cells);
+            let null = own[s * lanes + f].dispersion(cells);
             let (ratio, error) = match (here, null) {
                 (Some((d, e)), Some((d0, e0))) if d0 > 0.0 => {
                     (d / d0, (d / d0) * ((e / d.max(1e-12)).powi(2) + (e0 / d0).powi(2)).sqrt())

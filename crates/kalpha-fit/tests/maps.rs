@@ -125,11 +125,8 @@ fn rock_has_eleven_elements_and_no_ghost() {
     let element = |s: &str| id.elements.iter().find(|e| e.symbol == s).unwrap();
     assert!(element("P").in_max_pixel);
 
-    // Si + Si of the content, by the fitted probability of coincidence.
+    // How much of it is Si + Si is the matter of tests/pile_up.rs.
     let pileup = id.fit.fits[0].pileup.unwrap();
-    let si = id.fit.estimate("Si_K").unwrap().counts;
-    let pairs = pileup.scale * si * si;
-    assert!((1100.0..1700.0).contains(&pairs), "{pairs}");
     assert!(pileup.scale / pileup.sigma > 10.0);
 
     let rejected = |f: &str| id.rejected.iter().find(|r| r.family == f);

@@ -9,6 +9,9 @@
 //! energy where the paper has the critical excitation energy; the caller chooses which to pass.
 
 use crate::error::QuantifyError;
+use kalpha_core::{Code, Diagnostic, Metadata, RowsMeta, Specimen, Unit};
+use kalpha_fit::eds::identify::Identification;
+use kalpha_physics::specimen::decide;
 
 /// One element of a bulk mixture.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,6 +80,51 @@ pub fn xray_range_um(
 pub fn pixels_overlap(xray_range_um: f64, pixel_size_um: f64) -> Option<f64> {
     let ratio = xray_range_um / pixel_size_um;
     (ratio.is_finite() && pixel_size_um > 0.0 && ratio > 1.0).then_some(ratio)
+}
+
+/// Density in g/cm3 of a bulk specimen that states none: that of common rocks.
+const ASSUMED_DENSITY: f64 = 2.7;
+
+/// Edge of a pixel in micrometres, the smaller of both, where the axes state a length.
+fn pixel_size_um(meta: &RowsMeta) -> Option<f64> {
+    let sizes = meta.navigation.iter().filter(|axis| axis.len() > 1).map(|axis| {
+        let per_um = match axis.unit {
+            Unit::Nanometre => 1e-3,
+            Unit::Micrometre => 1.0,
+            _ => return None,
+        };
+        axis.offset_scale().map(|(_, scale)| per_um * scale.abs())
+    });
+    sizes.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::min)
+}
+
+/// Warns where the pixels of a bulk map are smaller than the range of its X-rays.
+///
+/// The range is that of the line with the lowest critical energy (it reaches farthest before
+/// absorption), at the stated density or at 2.7 g/cm3, which is then said. `None` for thin
+/// specimens, single spectra, and where pixels are large enough or of unknown size.
+pub fn small_pixels(
+    meta: &RowsMeta,
+    metadata: &Metadata,
+    found: &Identification,
+) -> Option<Diagnostic> {
+    if decide(metadata).specimen != Some(Specimen::Bulk) {
+        return None;
+    }
+    let (pixel, beam) = (pixel_size_um(meta)?, metadata.beam_energy_kev?);
+    let family = found.families.iter().min_by(|a, b| a.edge.total_cmp(&b.edge))?;
+    let density = metadata.density_g_cm3.unwrap_or(ASSUMED_DENSITY);
+    let range = xray_range_um(family.edge, beam, density).ok()?;
+    let ratio = pixels_overlap(range, pixel)?;
+    let assumed = if metadata.density_g_cm3.is_some() { "" } else { " assumed" };
+    let message = format!(
+        "X-rays ({}) come from about {range:.1} um at {beam} kV and {density} g/cm3{assumed}, and \
+         pixels are {pixel:.2} um: each spectrum averages over about {ratio:.1} pixels in each \
+         direction",
+        family.name()
+    );
+    let said = Diagnostic::warning(Code::PixelSize, message);
+    Some(said.hint("phases smaller than that are mixtures; --set density_g_cm3=.. for the range"))
 }
 
 #[cfg(test)]

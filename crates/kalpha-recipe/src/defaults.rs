@@ -27,6 +27,7 @@ pub fn eds() -> Recipe {
         .with("phases")
         .with("nmf")
         .with("rare")
+        .with("reconstruction")
         .with("eds.phase_fit")
         .with("eds.cliff_lorimer")
 }

@@ -19,6 +19,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<decompose::phases::PhasesStep>::new(),
     &Registered::<decompose::nmf_kl::NmfStep>::new(),
     &Registered::<decompose::rare::RareStep>::new(),
+    &Registered::<decompose::reconstruction::ReconstructionStep>::new(),
     &Registered::<eds::families::PhaseFitStep>::new(),
     &Registered::<quantify::cliff_lorimer::CliffLorimerStep>::new(),
 ];

@@ -13,8 +13,8 @@ pub use document::{
     BackgroundEstimate, Bootstrap, Calibration, Composition, Convergence, Counts,
     CumulativeVariance, Dispersion, DocumentError, EdsDocument, Element, ElementFraction, Estimate,
     Flagged, FoundIn, Guard, Inflation, Intensity, Interval, KFactor, KFactorSource, LeftOut, Line,
-    NotQuantified, Output, Phase, PixelSize, Quantification, Rank, Refit, Rejected, Role, Shape,
-    SpecimenKind, Strobe, ThinningCurve, Truth, TruthRow,
+    NotQuantified, Output, OwnEndMember, Phase, PixelSize, Quantification, Rank, Refit, Rejected,
+    Role, Shape, SpecimenKind, Strobe, ThinningCurve, Truth, TruthRow,
 };
 pub use figures::{
     EdsFigures, FamilyCurve, FamilyKind, FlagSpectrum, LabelMap, MapFigure, PhaseSpectrum,

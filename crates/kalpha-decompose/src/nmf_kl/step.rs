@@ -23,10 +23,8 @@ fn abundance_meta(counts: &RowsMeta, components: usize) -> RowsMeta {
 }
 
 /// Copies rows as they are.
-#[cfg(test)]
-struct Copy;
+pub(crate) struct Copy;
 
-#[cfg(test)]
 impl kalpha_core::Map for Copy {
     type Scratch = ();
 

@@ -42,6 +42,22 @@ pub struct Flag {
     pub p_family_wise: f64,
     /// Smallest false-discovery rate at which this test is a discovery (Benjamini-Hochberg).
     pub q: f64,
+    /// What found it.
+    pub test: Test,
+    /// Number of the own end-member that explains it; `None` keeps the raw counts.
+    pub own: Option<usize>,
+}
+
+/// How a place was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Test {
+    /// Counts in a window against the null, among all families.
+    Scan,
+    /// The same, among the families that were flagged elsewhere in the map.
+    FlaggedFamily,
+    /// The whole spectrum against the null mixed with an own end-member of other places.
+    OwnEndMember,
 }
 
 impl Flag {
@@ -103,6 +119,42 @@ fn pixels(c: &Candidate, width: usize) -> impl Iterator<Item = usize> + '_ {
     (c.y..c.y + c.size).flat_map(move |y| (c.x..c.x + c.size).map(move |x| y * width + x))
 }
 
+/// How many tests a test is one of.
+pub(crate) struct Multiplicity {
+    /// All pixels, families and neighbourhoods.
+    pub all: u64,
+    /// Families flagged somewhere, ascending.
+    pub flagged: Vec<usize>,
+    /// Pixels and neighbourhoods, in these families.
+    pub again: u64,
+}
+
+impl Multiplicity {
+    /// Nothing is flagged yet.
+    pub fn first(all: u64) -> Self {
+        Self { all, flagged: Vec::new(), again: 0 }
+    }
+
+    /// Once some families are flagged, they are looked for again among themselves.
+    pub fn after(&self, flags: &[Flag], families: &[ScanFamily]) -> Self {
+        let named = |name: &String| families.iter().position(|f| f.family == *name);
+        let mut flagged: Vec<usize> = flags.iter().filter_map(|f| named(&f.family)).collect();
+        flagged.sort_unstable();
+        flagged.dedup();
+        let again = self.all / families.len().max(1) as u64 * flagged.len() as u64;
+        Self { all: self.all, flagged, again }
+    }
+
+    /// Number of tests of which one in `family` with this p-value is one, and how it is called.
+    fn of(&self, family: usize, ln_p: f64, level: f64) -> (f64, Test) {
+        let all = self.all.max(1) as f64;
+        if ln_p <= (level / all).ln() || self.flagged.binary_search(&family).is_err() {
+            return (all, Test::Scan);
+        }
+        (self.again.max(1) as f64, Test::FlaggedFamily)
+    }
+}
+
 /// The flags: tests that pass at `level` over all tests, each place and energy once.
 pub(crate) fn select(
     rows: &Rows,
@@ -111,11 +163,13 @@ pub(crate) fn select(
     windows: &Windows,
     families: &[ScanFamily],
     tested: &[Tested],
-    tests: u64,
+    tests: &Multiplicity,
     level: f64,
 ) -> Result<Vec<Flag>, StepError> {
-    let bound = (level / tests.max(1) as f64).ln();
-    let passing: Vec<&Tested> = tested.iter().take_while(|t| t.ln_p <= bound).collect();
+    let bound_of =
+        |t: &Tested| (level / tests.of(t.refined.candidate.family, t.ln_p, level).0).ln();
+    let passes = |t: &Tested| t.ln_p <= bound_of(t);
+    let passing: Vec<&Tested> = tested.iter().filter(|t| passes(t)).collect();
     let mut at_place: BTreeMap<(usize, usize, usize), Vec<&Tested>> = BTreeMap::new();
     for t in &passing {
         let c = &t.refined.candidate;
@@ -123,8 +177,7 @@ pub(crate) fn select(
     }
     // An identified element may name a place where only a stranger's window passes.
     let mut names_at: BTreeMap<(usize, usize, usize), Vec<&Tested>> = BTreeMap::new();
-    for t in tested.iter().filter(|t| t.ln_p <= bound || families[t.refined.candidate.family].known)
-    {
+    for t in tested.iter().filter(|t| passes(t) || families[t.refined.candidate.family].known) {
         let c = &t.refined.candidate;
         names_at.entry((c.size, c.y, c.x)).or_default().push(t);
     }
@@ -156,7 +209,7 @@ pub(crate) fn select(
             let whole: f64 = pixels(c, map.width).map(mean).sum();
             let part: f64 = rest.iter().map(|&p| mean(p)).sum();
             let expected = t.refined.expected * (part / whole.max(1e-300)).min(1.0);
-            if ln_negative_binomial_sf(counts, expected.max(1e-9), t.spread) > bound {
+            if ln_negative_binomial_sf(counts, expected.max(1e-9), t.spread) > bound_of(t) {
                 continue;
             }
         }
@@ -176,8 +229,9 @@ pub(crate) fn select(
         }
         let middle = (c.size - 1) / 2;
         // The numbers are those of a test that passes.
-        let shown = if best.ln_p <= bound { best } else { *t };
-        let total = (shown.ln_p + (tests as f64).ln()).exp().min(1.0);
+        let shown = if passes(best) { best } else { *t };
+        let (multiplicity, test) = tests.of(shown.refined.candidate.family, shown.ln_p, level);
+        let total = (shown.ln_p + multiplicity.ln()).exp().min(1.0);
         flags.push(Flag {
             pixel: [c.y + middle, c.x + middle],
             corner: [c.y, c.x],
@@ -190,6 +244,8 @@ pub(crate) fn select(
             p: shown.ln_p.exp(),
             p_family_wise: total,
             q: shown.q,
+            test,
+            own: None,
         });
     }
     Ok(flags)

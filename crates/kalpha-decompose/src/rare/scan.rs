@@ -29,9 +29,17 @@ pub(crate) struct ScanMap<'a> {
     pub shares: &'a [f64],
     /// Known part of the mean of each window, pixels x lanes; empty for none.
     pub known: &'a [f32],
+    /// Pixels whose neighbourhoods do not enter the moments; empty for none.
+    pub skip: &'a [bool],
 }
 
 impl ScanMap<'_> {
+    /// True when a neighbourhood holds a pixel to skip.
+    fn skips(&self, top: usize, left: usize, size: usize) -> bool {
+        let line = |y: usize| y * self.width + left..y * self.width + left + size;
+        !self.skip.is_empty() && (top..top + size).any(|y| self.skip[line(y)].contains(&true))
+    }
+
     /// Known part of the mean of a window in a pixel.
     pub fn known_at(&self, pixel: usize, family: usize) -> f64 {
         self.known.get(pixel * self.lanes + family).map_or(0.0, |&m| f64::from(m))
@@ -221,6 +229,7 @@ impl Band<'_> {
                     mean.iter_mut().zip(row).for_each(|(m, s)| *m += w * s);
                 }
                 mean.iter_mut().zip(&patch_known).for_each(|(m, known)| *m += known.max(0.0));
+                let used = if map.skips(y, left, size) { 0.0f32 } else { 1.0 };
                 let mut any = 0.0;
                 for f in 0..lanes {
                     let excess = patch[f] - mean[f];
@@ -229,7 +238,7 @@ impl Band<'_> {
                     let hit = if over * over > limit { 1.0f32 } else { 0.0 };
                     hits[f] = hit;
                     any += hit;
-                    let keep = 1.0 - hit;
+                    let keep = used * (1.0 - hit);
                     let square = excess * excess;
                     sums[f][0] += keep;
                     sums[f][1] += keep * mean[f];

@@ -352,6 +352,7 @@ fn one(
         components: PHASES,
         shares: &shares,
         known: &[],
+        skip: &[],
     };
     let found = sweep(passes, map, sizes, world.families.len())?;
     let bound = (params.level / found.tests as f64).ln();

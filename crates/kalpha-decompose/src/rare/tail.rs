@@ -311,7 +311,7 @@ fn invert(m: [[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
 const CONTRADICTION: f64 = 10.8;
 
 /// Counts of a neighbourhood outside the window, with the end-members there.
-struct Outside {
+pub(super) struct Outside {
     components: usize,
     h: Vec<f64>,
     x: Vec<f64>,
@@ -319,24 +319,24 @@ struct Outside {
 }
 
 impl Outside {
-    fn new(components: usize) -> Self {
+    pub(super) fn new(components: usize) -> Self {
         Self { components, h: Vec::new(), x: Vec::new(), extra: Vec::new() }
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.h.clear();
         self.x.clear();
         self.extra.clear();
     }
 
-    fn push(&mut self, h: &[f64], x: f64, extra: f64) {
+    pub(super) fn push(&mut self, h: &[f64], x: f64, extra: f64) {
         self.h.extend_from_slice(&h[..self.components]);
         self.x.push(x);
         self.extra.push(extra);
     }
 
     /// The model in entry `i`.
-    fn model(&self, i: usize, w: &[f64]) -> f64 {
+    pub(super) fn model(&self, i: usize, w: &[f64]) -> f64 {
         let h = &self.h[i * self.components..(i + 1) * self.components];
         (dot(w, h) + self.extra[i]).max(1e-100)
     }
@@ -347,7 +347,7 @@ impl Outside {
     }
 
     /// EM from `w`; `pull` and `rate` are those of a gamma prior, 0 for none.
-    fn fit(&self, w: &mut [f64], norm: &[f64], pull: &[f64], rate: &[f64]) {
+    pub(super) fn fit(&self, w: &mut [f64], norm: &[f64], pull: &[f64], rate: &[f64]) {
         let k = self.components;
         let mut num = vec![0.0; k];
         for _ in 0..EM_STEPS {

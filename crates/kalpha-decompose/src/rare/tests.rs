@@ -1,4 +1,5 @@
 use super::*;
+use crate::reconstruction::reconstruction;
 use kalpha_core::Serial;
 
 #[test]
@@ -71,13 +72,83 @@ fn a_pure_pixel_cannot_explain_itself() {
     assert_eq!((flag.pixel, flag.element.as_str()), ([10, 20], "at45"));
     let others = found.flags.flags.iter().filter(|f| f.rows(side).all(|r| r != pure));
     assert_eq!(others.count(), 0, "{:?}", found.flags.flags);
-    // It survives the reconstruction as raw counts.
-    let w: Arc<[f64]> = factors.abundances.clone().into();
-    let back = reconstruction(&rows, &factors.end_members, w, &found.flags);
+    // It survives the reconstruction as raw counts: one pixel fixes no spectrum.
+    assert_eq!(flag.own, None);
+    let w = factors.abundances.clone();
+    let back = reconstruction(&passes, &rows, &factors.end_members, w, &found.flags).unwrap();
     let read = crate::nmf_kl::step::read_rows(&passes, &back).unwrap();
     let raw = crate::nmf_kl::step::read_rows(&passes, &rows).unwrap();
     assert_eq!(read[pure * d..(pure + 1) * d], raw[pure * d..(pure + 1) * d]);
     assert_ne!(read[..d], raw[..d]);
+}
+
+/// A grain of nine pixels and, far away, two pixels of the same phase too weak for the scan.
+#[test]
+fn a_grain_gets_an_end_member_that_finds_its_like() {
+    use crate::nmf_kl::tests::as_rows;
+    use kalpha_core::CsrBuilder;
+    let stream = Stream::new(5, "test.grain", 0);
+    let (side, d) = (48, 80);
+    let peak = |c: usize, at: f64| (-0.5 * ((c as f64 - at) / 2.0).powi(2)).exp() / 5.01;
+    let grain = |p: usize| (20..23).contains(&(p / side)) && (30..33).contains(&(p % side));
+    let weak = [5 * side + 7, 40 * side + 11];
+    // Two lines of the grain, 40 counts each; the weak ones hold 9 of each.
+    let own = |c: usize, counts: f64| counts * (peak(c, 40.0) + peak(c, 60.0));
+    let mut csr = CsrBuilder::new(d).unwrap();
+    for p in 0..side * side {
+        for c in 0..d {
+            let host = 60.0 * peak(c, 12.0 + 8.0 * f64::from(u8::from(p % side > 20))) + 0.3;
+            let mean = match (grain(p), weak.contains(&p)) {
+                (true, _) => own(c, 40.0) + 0.1,
+                (_, true) => 0.8 * host + own(c, 9.0),
+                _ => host,
+            };
+            csr.push(c as u16, stream.at(p, c).poisson(mean) as u32);
+        }
+        csr.end_row();
+    }
+    let rows = as_rows(csr.finish(), &[side, side]);
+    let families: Vec<ScanFamily> = [12.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0]
+        .iter()
+        .map(|&at| ScanFamily {
+            symbol: format!("at{at}"),
+            family: format!("at{at}_K"),
+            profile: (0..d).map(|c| peak(c, at)).collect(),
+            known: false,
+        })
+        .collect();
+    let passes = Serial::default();
+    let params = crate::nmf_kl::Params { starts: 2, ..Default::default() };
+    let none = Fixed::default();
+    let factors = crate::nmf_kl::nmf_kl(&passes, &rows, 2, &params, none).unwrap();
+    let spectra = &factors.end_members.spectra;
+    let params = Params { bootstrap_rows: side * side, bootstrap_maps: 1, ..Params::default() };
+    let found =
+        guard(&passes, &rows, [side; 2], spectra, 2, &families, None, &params).unwrap().flags;
+    assert_eq!(found.own.len(), 1, "{:?}", found.flags);
+    let member = &found.own[0];
+    assert_eq!(member.elements, ["at40", "at60"]);
+    let share = |at: usize| member.spectrum[at - 5..at + 6].iter().sum::<f64>();
+    assert!(share(40) > 0.4 && share(60) > 0.4 && share(12) < 0.05, "{:?}", member.spectrum);
+    for row in weak {
+        assert!(member.rows.contains(&row), "{:?}", found.flags);
+    }
+    let strangers = member.rows.iter().filter(|&&row| {
+        let (y, x) = (row / side, row % side);
+        !weak.contains(&row) && (y.abs_diff(21) > 4 || x.abs_diff(31) > 4)
+    });
+    assert_eq!(strangers.count(), 0, "{:?}", member.rows);
+    // Reconstructed, the grain keeps its lines, without their noise.
+    let w = factors.abundances.clone();
+    let back = reconstruction(&passes, &rows, &factors.end_members, w, &found).unwrap();
+    let read = crate::nmf_kl::step::read_rows(&passes, &back).unwrap();
+    let raw = crate::nmf_kl::step::read_rows(&passes, &rows).unwrap();
+    for row in (0..side * side).filter(|&p| grain(p)) {
+        let of = |values: &[f64]| values[row * d + 35..row * d + 46].iter().sum::<f64>();
+        let (model, counts) = (of(&read), of(&raw));
+        assert!((model - counts).abs() < 4.0 * counts.sqrt(), "{model} {counts}");
+        assert_ne!(read[row * d..(row + 1) * d], raw[row * d..(row + 1) * d]);
+    }
 }
 
 /// Two phases with a line each and a broad boundary: where they mix, pairs of both lines pile up

@@ -3,6 +3,7 @@
 use super::{Composition, LineIntensities, Outcome, cliff_lorimer};
 use crate::absorption::{Density, ThinFilm};
 use crate::error::{NotQuantified, RefusalReason};
+use crate::interaction::small_pixels;
 use crate::k_factors::{KFactor, KFactors, KOrigin, computed};
 use crate::specimen::require_thin;
 use kalpha_core::{
@@ -94,9 +95,10 @@ struct Setup {
 impl Step for CliffLorimerStep {
     type Params = CliffLorimerParams;
     const ID: &'static str = "eds.cliff_lorimer";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const ABOUT: &'static str = "Thin-film compositions from line intensities, with error budgets";
     const INPUTS: &'static [Port] = &[
+        Port::rows("spectra", "counts, for the size of a pixel").optional(),
         Port::whole("identification", Identification::KIND, "elements and their roles"),
         Port::whole("lines", Lines::KIND, "intensities of the whole map"),
         Port::whole("window_intensities", WindowTable::KIND, "window intensities").optional(),
@@ -154,7 +156,11 @@ impl Setup {
                 left_out,
                 thickness_nm: None,
             };
-            return Ok(Outputs::new().whole("composition", quantified).warn(said));
+            let mut outputs = Outputs::new().whole("composition", quantified).warn(said);
+            if let Ok(rows) = inputs.rows("spectra") {
+                outputs.diagnostics.extend(small_pixels(rows.meta(), &self.metadata, id));
+            }
+            return Ok(outputs);
         }
         let lines = self.lines(id, fit_of_map);
         let windows = inputs.optional::<WindowTable>("window_intensities")?;
@@ -206,7 +212,7 @@ impl Setup {
                 Diagnostic::warning(
                     Code::Assumed,
                     format!(
-                        "the k-factors of {} are computed from cross-sections, with assumed errors of 10 % (K), 15 % (L) and 20 % (M lines)",
+                        "the k-factors of {} are computed from cross-sections, with assumed errors of 10 % (K), 15 % (L) and 20 % (M lines), and for K lines what tabulated yields differ by (5 % from Sc on, up to 50 % for C)",
                         computed.join(", ")
                     ),
                 )

@@ -202,6 +202,8 @@ pub fn film() -> (EdsDocument, EdsFigures) {
             Inflation { family: "Au_Ma".into(), factor: 0.98 },
         ],
         bootstrap: Some(Bootstrap { draws: 200, maps_with_flags: 9, flags: 11 }),
+        own_end_members: vec![],
+        pile_up_counts: 0.0,
     });
     document.warnings = vec![
         Diagnostic::warning(Code::Assumed, "no sigma was given for the k-factors of Fe_Ka and Pt_La: 10 % and 15 % are assumed. They carry most of the budget.")

@@ -196,6 +196,8 @@ pub fn rock() -> (EdsDocument, EdsFigures) {
             .map(|f| Inflation { family: f.0.into(), factor: 1.0 + 0.3 * noise.uniform() })
             .collect(),
         bootstrap: Some(Bootstrap { draws: 100, maps_with_flags: 4, flags: 4 }),
+        own_end_members: vec![OwnEndMember { elements: vec!["P".into()], pixels: 9 }],
+        pile_up_counts: 1234.0,
     });
     document.warnings = vec![
         Diagnostic::warning(Code::StrobePeak, "The strobe peak at 0 keV holds 193,700 counts, 17.3 % of all. It is no photon signal: it is left out of totals, decomposition and tests.").step("eds.strobe"),

@@ -4,11 +4,12 @@ use super::{shape, values, whole};
 use crate::colour_scale::ColourScale;
 use crate::eds::assemble::AssembleError;
 use crate::eds::{
-    Bootstrap, EdsDocument, EdsFigures, FlagSpectrum, Flagged, Guard, Inflation, MapFigure, Refit,
+    Bootstrap, EdsDocument, EdsFigures, FlagSpectrum, Flagged, Guard, Inflation, MapFigure,
+    OwnEndMember, Refit,
 };
 use kalpha_core::{Artefact, CellBuffer, Dataset};
 use kalpha_decompose::nmf_kl::EndMembers;
-use kalpha_decompose::rare::{Flag, Flags};
+use kalpha_decompose::rare::{Flag, Flags, Test};
 use kalpha_recipe::RunResult;
 
 /// Flagged pixels whose spectra are drawn.
@@ -38,6 +39,12 @@ pub(super) fn fill(
             maps_with_flags: found.bootstrap.maps_with_flags,
             flags: found.bootstrap.flags,
         }),
+        own_end_members: found
+            .own
+            .iter()
+            .map(|own| OwnEndMember { elements: own.elements.clone(), pixels: own.rows.len() })
+            .collect(),
+        pile_up_counts: found.pile_up_counts,
     });
     if let Some(Artefact::Rows(rows)) = result.session.get("deviance")
         && rows.meta().rows > 1
@@ -80,12 +87,16 @@ fn flagged(flag: &Flag) -> Flagged {
         pixel: flag.pixel,
         element: Some(flag.element.clone()),
         family: Some(flag.family.replace('_', " ")),
-        test: "matched scan".to_owned(),
+        test: match flag.test {
+            Test::Scan => "matched scan".to_owned(),
+            Test::FlaggedFamily => "scan of flagged families".to_owned(),
+            Test::OwnEndMember => "own end-member".to_owned(),
+        },
         neighbourhood: flag.neighbourhood,
         counts: flag.counts,
         expected: flag.expected,
         p: flag.p,
         p_family_wise: flag.p_family_wise,
-        refit: Refit::RawCounts,
+        refit: if flag.own.is_some() { Refit::OwnEndMember } else { Refit::RawCounts },
     }
 }

@@ -108,7 +108,8 @@ pub struct Flagged {
     /// The family scanned, such as `P_Ka`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
-    /// The test: `matched scan`, `deviance` or `score`.
+    /// The test: `matched scan` of all families, `scan of flagged families`, or `own end-member`
+    /// of other flagged places.
     pub test: String,
     /// Rows and columns of the neighbourhood.
     pub neighbourhood: [usize; 2],
@@ -136,6 +137,21 @@ pub struct Guard {
     /// What the null itself flags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<Bootstrap>,
+    /// End-members that flagged places have of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_end_members: Vec<OwnEndMember>,
+    /// Pile-up counts that the model of the map expects; 0 where none is seen.
+    #[serde(default)]
+    pub pile_up_counts: f64,
+}
+
+/// An end-member that flagged places have of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnEndMember {
+    /// Elements that were flagged.
+    pub elements: Vec<String>,
+    /// Pixels that hold it.
+    pub pixels: usize,
 }
 
 /// Spread of the scan statistic of a family over that of its null.

@@ -166,7 +166,22 @@ fn calibration(guard: &Guard) -> String {
             bootstrap.draws, bootstrap.maps_with_flags
         );
     }
+    if guard.pile_up_counts > 0.0 {
+        let _ = write!(
+            out,
+            " The model includes {} counts of pile-up, from each pixel's own spectrum.",
+            N.short(guard.pile_up_counts)
+        );
+    }
     out += "</p>";
+    for own in &guard.own_end_members {
+        let _ = write!(
+            out,
+            "<p>{} pixels share an end-member of their own, flagged for {}.</p>",
+            own.pixels,
+            Escaped(&own.elements.join(", "))
+        );
+    }
     if !guard.inflation.is_empty() {
         let mut rows = String::new();
         for inflation in &guard.inflation {
