@@ -14,7 +14,7 @@ use kalpha_physics::lines::{Shell, line_energy};
 /// with molar mass `M` (g/mol), ionisation cross-section times yield times share of the line
 /// `Q omega a` (1e-24 cm2, [`alpha_production`]) and the detector's efficiency `epsilon` at the
 /// line. Only ratios matter. The sigma is the assumed one of the shell, for K lines in
-/// quadrature with what tabulated fluorescence yields differ by ([`yield_sigma`]).
+/// quadrature with what tabulated fluorescence yields differ by (`yield_sigma`).
 ///
 /// # Errors
 /// [`QuantifyError::KFactorNotComputable`] where the tables do not reach or the beam does not
