@@ -112,6 +112,36 @@ pub enum AxisError {
         /// Unit found.
         got: String,
     },
+    /// A window lies off the axis or holds no point.
+    #[error(
+        "{window}: no point of axis {axis} lies from {first} to {last} {unit} (hint: it runs from {low} to {high})"
+    )]
+    Window {
+        /// Parameters that give the window.
+        window: &'static str,
+        /// Name of the axis.
+        axis: String,
+        /// Where the window begins.
+        first: f64,
+        /// Where it ends.
+        last: f64,
+        /// Unit of the axis.
+        unit: String,
+        /// Lowest value of the axis.
+        low: f64,
+        /// Highest value of the axis.
+        high: f64,
+    },
+    /// Neither ascending nor descending.
+    #[error(
+        "axis {axis} turns around at point {index} (hint: sort the spectrum by its axis first)"
+    )]
+    NotMonotonic {
+        /// Name of the axis.
+        axis: String,
+        /// First point that breaks the order.
+        index: usize,
+    },
 }
 
 /// One axis of a dataset: name, unit, points.
@@ -191,6 +221,56 @@ impl Axis {
         }
     }
 
+    /// True where values rise with the index.
+    ///
+    /// # Errors
+    /// [`AxisError::NotMonotonic`] where values stand still, turn around or are not finite.
+    pub fn ascending(&self) -> Result<bool, AxisError> {
+        let n = self.len();
+        let up = n < 2 || self.at(1) > self.at(0);
+        for index in 0..n {
+            let step = if index == 0 { 0.0 } else { self.at(index) - self.at(index - 1) };
+            let good = self.at(index).is_finite() && (index == 0 || (step > 0.0) == up);
+            if !good || (index > 0 && step == 0.0) {
+                return Err(AxisError::NotMonotonic { axis: self.name.clone(), index });
+            }
+        }
+        Ok(up)
+    }
+
+    /// Indices of the points from `first` to `last`, both included, in units of the axis; an
+    /// absent limit is the end of the axis. `parameters` names the two for the error.
+    ///
+    /// # Errors
+    /// When no point lies there, or the axis is not monotonic.
+    pub fn window(
+        &self,
+        parameters: &'static str,
+        first: Option<f64>,
+        last: Option<f64>,
+    ) -> Result<std::ops::Range<usize>, AxisError> {
+        let up = self.ascending()?;
+        let n = self.len();
+        let (a, b) = (first.unwrap_or(f64::NEG_INFINITY), last.unwrap_or(f64::INFINITY));
+        let inside = |i: &usize| (a..=b).contains(&self.at(*i));
+        match ((0..n).find(inside), (0..n).rfind(inside)) {
+            (Some(start), Some(end)) => Ok(start..end + 1),
+            _ => {
+                let (start, end) = (self.at(0), self.at(n.saturating_sub(1)));
+                let (low, high) = if up { (start, end) } else { (end, start) };
+                Err(AxisError::Window {
+                    window: parameters,
+                    axis: self.name.clone(),
+                    first: a,
+                    last: b,
+                    unit: self.unit.symbol().to_owned(),
+                    low,
+                    high,
+                })
+            }
+        }
+    }
+
     /// Channel energies in keV.
     ///
     /// # Errors
@@ -208,5 +288,29 @@ impl Axis {
             }
         };
         Ok((0..self.len()).map(|i| self.at(i) * factor).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_include_both_ends_in_either_direction() {
+        let up = Axis::linear("E", Unit::Ev, 10.0, 0.5, 11).unwrap();
+        assert_eq!(up.window("w", Some(11.0), Some(12.0)).unwrap(), 2..5);
+        assert_eq!(up.window("w", None, Some(10.0)).unwrap(), 0..1);
+        assert_eq!(up.window("w", None, None).unwrap(), 0..11);
+        let down =
+            Axis::values("E", Unit::Ev, (0..11).map(|i| 15.0 - 0.5 * f64::from(i)).collect());
+        assert_eq!(down.window("w", Some(11.0), Some(12.0)).unwrap(), 6..9);
+        assert!(!down.ascending().unwrap());
+        for window in [(Some(15.1), None), (Some(12.0), Some(11.0)), (Some(11.1), Some(11.2))] {
+            assert!(matches!(up.window("w", window.0, window.1), Err(AxisError::Window { .. })));
+        }
+        for values in [vec![1.0, 1.0], vec![1.0, 2.0, 1.5], vec![1.0, f64::NAN]] {
+            let axis = Axis::values("E", Unit::Ev, values);
+            assert!(matches!(axis.window("w", None, None), Err(AxisError::NotMonotonic { .. })));
+        }
     }
 }

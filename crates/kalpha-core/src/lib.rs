@@ -40,6 +40,7 @@ pub use partial::{Partial, PartialError};
 pub use primitives::{Fold, Map, Merge, Passes, Progressed, Serial, Work, iterate};
 pub use quantity::{Cause, Quantity, Systematics};
 pub use rows::{
-    DType, DenseRows, DenseValues, ExcludeChannels, Mapped, RowSource, Rows, RowsError, RowsMeta,
+    DType, DenseRows, DenseValues, Difference, ExcludeChannels, Mapped, RowSource, Rows, RowsError,
+    RowsMeta,
 };
 pub use step::{AnyStep, InputMeta, Plan, Port, PortKind, PortMeta, Registered, Step, StepFn};

@@ -371,3 +371,53 @@ impl<M: Map> RowSource for Mapped<M> {
         })
     }
 }
+
+/// One row artefact less another, value by value, on the fly.
+pub struct Difference {
+    meta: RowsMeta,
+    minuend: Rows,
+    subtrahend: Rows,
+}
+
+impl Difference {
+    /// `minuend - subtrahend`, of equal shape; `noise` is that of the difference.
+    ///
+    /// # Errors
+    /// When the shapes differ.
+    pub fn new(minuend: Rows, subtrahend: Rows, noise: NoiseModel) -> Result<Self, RowsError> {
+        let (a, b) = (minuend.meta(), subtrahend.meta());
+        if (a.rows, a.channels) != (b.rows, b.channels) {
+            let got = b.rows.saturating_mul(b.channels);
+            return Err(RowsError::Shape { rows: a.rows, channels: a.channels, got });
+        }
+        let meta = RowsMeta { dtype: DType::F64, noise, ..a.clone() };
+        Ok(Self { meta, minuend, subtrahend })
+    }
+}
+
+impl RowSource for Difference {
+    fn meta(&self) -> &RowsMeta {
+        &self.meta
+    }
+
+    fn cell<'a>(
+        &'a self,
+        range: Range<usize>,
+        buffer: &'a mut CellBuffer,
+    ) -> Result<Cell<'a>, RowsError> {
+        let mut inner = buffer.take_inner();
+        self.minuend.cell(range.clone(), &mut inner)?.to_f64(&mut buffer.f64);
+        {
+            let cell = self.subtrahend.cell(range.clone(), &mut inner)?;
+            let channels = self.meta.channels;
+            cell.for_each_nonzero(|r, c, x| buffer.f64[r * channels + c] -= x);
+        }
+        buffer.put_inner(inner);
+        Ok(Cell {
+            first_row: range.start,
+            rows: range.len(),
+            channels: self.meta.channels,
+            data: CellData::F64(&buffer.f64),
+        })
+    }
+}

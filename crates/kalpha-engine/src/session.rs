@@ -41,9 +41,12 @@ pub struct Session {
 
 impl Session {
     /// A session on raw `counts` whose content is named by `fingerprint`.
+    ///
+    /// They are `spectra` too, until a step makes others of them.
     pub fn new(counts: Rows, fingerprint: &str, seed: u64) -> Self {
         let mut session = Self { artefacts: BTreeMap::new(), known: HashMap::new(), seed };
-        session.insert("counts", fingerprint, Artefact::Rows(counts));
+        session.insert("counts", fingerprint, Artefact::Rows(Rows::clone(&counts)));
+        session.insert("spectra", fingerprint, Artefact::Rows(counts));
         session
     }
 

@@ -3,7 +3,7 @@
 use kalpha_core::{AnyStep, Registered};
 use kalpha_decompose as decompose;
 use kalpha_fit::eds;
-use kalpha_process as process;
+use kalpha_process::{self as process, row_method::Treatment};
 use kalpha_quantify as quantify;
 
 #[rustfmt::skip]
@@ -22,6 +22,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<decompose::reconstruction::ReconstructionStep>::new(),
     &Registered::<eds::families::PhaseFitStep>::new(),
     &Registered::<quantify::cliff_lorimer::CliffLorimerStep>::new(),
+    &Registered::<Treatment<process::normalize::total::Total>>::new(),
 ];
 
 /// All registered steps.

@@ -1,0 +1,3 @@
+//! Spectra on a common scale.
+
+pub mod total;
