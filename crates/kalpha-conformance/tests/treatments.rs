@@ -125,7 +125,7 @@ fn results_are_finite_and_as_long_as_the_axis() {
 
 #[test]
 fn threads_and_cells_change_nothing() {
-    let n = 3 * CellGrid::new(10_000, CHANNELS).rows_per_cell() / 16 + 5;
+    let n = 2 * CellGrid::new(10_000, CHANNELS).rows_per_cell() + 5;
     for id in treatments() {
         let all: Vec<String> = [1, 2, 3]
             .iter()
