@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: kalpha against named peers, in the same run.
 
+mod io;
 mod pca;
 mod simulate;
 
@@ -10,6 +11,8 @@ use clap::{Args, Subcommand};
 pub enum Bench {
     /// Exact PCA (Gram matrix, eigenpairs, scores) against numpy, scikit-learn and HyperSpy
     Pca(pca::PcaArgs),
+    /// Reading the reference files against RosettaSciIO and larch
+    Io(io::IoArgs),
 }
 
 /// Options of every benchmark.
@@ -33,6 +36,7 @@ pub struct Common {
 pub fn run(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Pca(args) => pca::run(args),
+        Bench::Io(args) => io::run(args),
     }
 }
 

@@ -10,13 +10,16 @@ use crate::{
     plain::{Number, NumberKind},
 };
 use kalpha_core::{
-    Axis, Cell, CellBuffer, CellData, Code, DType, Diagnostic, NoiseModel, RowSource, RowsError,
-    RowsMeta,
+    Axis, Cell, CellBuffer, CellData, Code, DType, DenseRows, DenseValues, Diagnostic, NoiseModel,
+    RowSource, Rows, RowsError, RowsMeta,
 };
 use std::{ops::Range, sync::Arc};
 
 /// Arrays of more bytes are not held in memory.
 pub(crate) const HELD_BYTES: u64 = 128 << 20;
+
+/// A file justifies so many bytes in memory for each of its own.
+const HELD_FACTOR: u64 = 256;
 
 /// Bytes asked for at once.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -96,7 +99,8 @@ impl Stored {
         }
     }
 
-    fn is_unsigned(self) -> bool {
+    /// True for counts by their type alone.
+    pub fn is_unsigned(self) -> bool {
         matches!(self, Self::Bool | Self::U8 | Self::U16 | Self::U32)
     }
 
@@ -247,6 +251,17 @@ fn all_counts(block: Block<'_>) -> bool {
     }
 }
 
+/// True where an array is held in memory: it is not large, and no larger than what the length of
+/// the file justifies. A row takes a place of its own, however short it is.
+fn is_held(input: &Input, rows: usize, row_bytes: usize) -> bool {
+    let justified = match input.is_folder() {
+        // The length of its files is not known here.
+        true => HELD_BYTES,
+        false => HELD_BYTES.min((8 << 20) + HELD_FACTOR * input.bytes().len() as u64),
+    };
+    (rows as u64).saturating_mul(row_bytes.max(size_of::<u64>()) as u64) <= justified
+}
+
 /// Rows of an array whose length the caller has checked against the file.
 pub(crate) fn rows_of(
     input: &Input,
@@ -257,8 +272,7 @@ pub(crate) fn rows_of(
     let rows: usize = navigation.iter().map(Axis::len).product();
     let channels = signal.len();
     let stored = blocks.dtype();
-    let bytes = (rows as u64).saturating_mul((channels * stored.width()) as u64);
-    if bytes <= HELD_BYTES {
+    if is_held(input, rows, channels.saturating_mul(stored.width())) {
         let mut gather = Gather::new(rows, channels);
         for_each_block(&blocks, rows, channels, |block| {
             gather.push(block);
@@ -290,6 +304,42 @@ pub(crate) fn rows_of(
     let meta = RowsMeta { rows, channels, dtype, navigation, signal, noise };
     let path = input.path().to_string_lossy().into_owned();
     Ok(Gathered { rows: Arc::new(Lazy { meta, blocks, path }), diagnostics })
+}
+
+/// Rows of an array as they are, for what is known to be no counts or known to be.
+///
+/// They are held in their own type, large ones are read when wanted. The caller has checked the
+/// length of the array.
+pub(crate) fn rows_as_stored(
+    input: &Input,
+    blocks: impl Blocks + 'static,
+    navigation: Vec<Axis>,
+    signal: Axis,
+    noise: NoiseModel,
+) -> Result<Rows, IoError> {
+    let rows: usize = navigation.iter().map(Axis::len).product();
+    let (channels, stored) = (signal.len(), blocks.dtype());
+    let dtype = stored.cell_type();
+    let meta = RowsMeta { rows, channels, dtype, navigation, signal, noise };
+    if !is_held(input, rows, channels.saturating_mul(stored.width())) {
+        let path = input.path().to_string_lossy().into_owned();
+        return Ok(Arc::new(Lazy { meta, blocks, path }));
+    }
+    let mut buffer = CellBuffer::default();
+    for_each_block(&blocks, rows, channels, |block| {
+        lay(block, dtype, &mut buffer);
+        true
+    })?;
+    let values = match dtype {
+        DType::U8 => DenseValues::U8(buffer.u8.into()),
+        DType::U16 => DenseValues::U16(buffer.u16.into()),
+        DType::U32 => DenseValues::U32(buffer.u32.into()),
+        DType::I16 => DenseValues::I16(buffer.i16.into()),
+        DType::I32 => DenseValues::I32(buffer.i32.into()),
+        DType::F32 => DenseValues::F32(buffer.f32.into()),
+        DType::F64 | DType::Csr => DenseValues::F64(buffer.f64.into()),
+    };
+    Ok(Arc::new(DenseRows::new(meta, values).map_err(|error| input.rows_error(error))?))
 }
 
 #[cfg(test)]

@@ -2,6 +2,10 @@
 //!
 //! The central directory is read once; a name that stands there twice means its last entry.
 
+mod inflated;
+
+pub(crate) use inflated::Inflated;
+
 use crate::{Input, IoError, codec};
 use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
@@ -147,6 +151,17 @@ impl Zip {
     pub fn stored(&self, name: &str) -> Result<Option<Range<usize>>, IoError> {
         match self.members.get(name) {
             Some(member) if member.method == 0 => self.range(name, member).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A deflated member, to be read in parts.
+    pub fn inflated(&self, name: &str) -> Result<Option<Inflated>, IoError> {
+        match self.members.get(name) {
+            Some(member) if member.method == 8 => {
+                let range = self.range(name, member)?;
+                Ok(Some(Inflated::new(&self.input, name, range)))
+            }
             _ => Ok(None),
         }
     }

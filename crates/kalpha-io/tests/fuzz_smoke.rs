@@ -4,7 +4,7 @@
 //! A failure prints the seed of its case, which alone reproduces it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use kalpha_core::{CellBuffer, CellGrid, Dataset};
+use kalpha_core::{CellBuffer, CellGrid, Dataset, RowsError};
 use kalpha_io::{FormatId, Input, OpenOptions, read};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -117,7 +117,12 @@ fn check(dataset: &Dataset) {
     // The first and last cells: reading all of a large one would be all the test does.
     let cells = grid.cells();
     for i in (0..cells.min(4)).chain(cells.saturating_sub(2)..cells) {
-        let cell = dataset.rows.cell(grid.rows(i), &mut buffer).unwrap();
+        let cell = match dataset.rows.cell(grid.rows(i), &mut buffer) {
+            Ok(cell) => cell,
+            // What stays in its file may turn out damaged when it is read.
+            Err(RowsError::Read { .. }) => continue,
+            Err(error) => panic!("{error}"),
+        };
         let mut last = None;
         cell.for_each_nonzero(|r, c, _| {
             assert!(r < cell.rows && c < meta.channels);
@@ -236,11 +241,10 @@ fn bcf() {
     fuzz("bcf");
 }
 
-/// Maps and images of instruments. Velox `.emd` is not among them yet: case 4294968507 of
-/// `tiny.emd` holds 269 MB, more than the bound.
+/// Maps and images of instruments.
 #[test]
 fn instruments() {
-    for extension in ["dm3", "dm4", "mda", "pts", "spx", "wdf"] {
+    for extension in ["dm3", "dm4", "emd", "mda", "pts", "spx", "wdf"] {
         fuzz_for(extension, 1, one);
     }
 }
@@ -391,12 +395,16 @@ fn mutations_of_the_past() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     // Chunks that claim more than the file can unpack to, and nearly as much.
+    // An array that a header claims.
     // Points that a header claims, all of them at one place.
     // An axis whose points are an array of no length.
     // A map whose steps are zero.
+    // Many rows of one channel.
     for (name, case) in [
+        ("tiny.emd", 4_294_968_507),
         ("tiny.hspy", 4_295_066_766),
         ("tiny.hspy", 4_296_048_705),
+        ("tiny.hspy", 330_712_917_503),
         ("tiny.spc", 4_294_972_665),
         ("tiny.zspy", 330_712_615_169),
         ("tiny_columns.wdf", 4_294_969_326),

@@ -5,10 +5,33 @@ use crate::{Input, IoError, hdf5::open, signal_list::unique};
 use hdf5_reader::{Hdf5File, SliceInfo, SliceInfoElem};
 use serde_json::{Map, Value};
 
+/// Longer texts are none that Velox writes.
+const TEXT_BYTES: u64 = 4 << 20;
+
 /// A text dataset that holds JSON.
 pub(super) fn json(file: &Hdf5File, path: &str) -> Option<Value> {
-    let texts = file.dataset(path).ok()?.read_strings().ok()?;
+    let data = file.dataset(path).ok()?;
+    // One text, or as many bytes.
+    if data.num_elements().ok()? > TEXT_BYTES {
+        return None;
+    }
+    let texts = data.read_strings().ok()?;
     serde_json::from_str(texts.first()?.trim_matches(['\0', ' ', '\n'])).ok()
+}
+
+/// The JSON of the first frame: a column of bytes, padded with NUL.
+pub(super) fn frame_json(file: &Hdf5File, path: &str) -> Option<Value> {
+    let data = file.dataset(path).ok()?;
+    if *data.shape().first()? > TEXT_BYTES {
+        return None;
+    }
+    let mut selection = SliceInfo::all(data.ndim());
+    for axis in selection.selections.iter_mut().skip(1) {
+        *axis = SliceInfoElem::Slice { start: 0, end: 1, step: 1 };
+    }
+    let bytes = data.read_slice::<u8>(&selection).ok()?;
+    let bytes: Vec<u8> = bytes.iter().copied().take_while(|&b| b != 0).collect();
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// What `/Version` says, where it is a Velox file.
@@ -41,26 +64,16 @@ pub(super) struct Item {
     pub metadata: Vec<Value>,
 }
 
-/// The JSON of the first frame.
-fn metadata(file: &Hdf5File, group: &str) -> Value {
-    let read = || -> Option<Value> {
-        let data = file.dataset(&format!("{group}/Metadata")).ok()?;
-        let mut selection = SliceInfo::all(data.ndim());
-        for axis in selection.selections.iter_mut().skip(1) {
-            *axis = SliceInfoElem::Slice { start: 0, end: 1, step: 1 };
-        }
-        let bytes = data.read_slice::<u8>(&selection).ok()?;
-        let bytes: Vec<u8> = bytes.iter().copied().take_while(|&b| b != 0).collect();
-        serde_json::from_slice(&bytes).ok()
-    };
-    read().unwrap_or(Value::Null)
-}
-
 fn groups(file: &Hdf5File, kind: &str) -> Vec<(String, Value)> {
     let path = format!("/Data/{kind}");
     let names = file.group(&path).and_then(|g| g.groups()).unwrap_or_default();
     let paths = names.iter().map(|g| format!("{path}/{}", g.name()));
-    paths.map(|path| (path.clone(), metadata(file, &path))).collect()
+    paths
+        .map(|path| {
+            let metadata = frame_json(file, &format!("{path}/Metadata")).unwrap_or(Value::Null);
+            (path, metadata)
+        })
+        .collect()
 }
 
 /// Titles that the program shows above images, by the group of the image.

@@ -1,27 +1,25 @@
 //! From one item of a Velox file to a dataset.
 
 use super::{
-    contents::{Item, Kind, items, json, version},
-    events,
+    contents::{Item, Kind, frame_json, items, json, version},
+    events::{self, Stream},
     metadata::{at, describe, energy, number, positions, scanned, text},
 };
 use crate::{
     Input, IoError, OpenOptions,
-    hdf5::{fail, open},
+    blocks::{Blocks, rows_as_stored},
+    hdf5::{Hdf5Array, fail, open},
 };
-use hdf5_reader::{Dataset as Array, Datatype, Hdf5File, SliceInfo, SliceInfoElem};
+use hdf5_reader::Hdf5File;
 use kalpha_core::{
-    Axis, Code, CsrCounts, DType, Dataset, DenseRows, DenseValues, Diagnostic, Modality,
-    NoiseModel, Rows, RowsMeta, Source, Unit,
+    Axis, Code, CsrCounts, DType, Dataset, Diagnostic, Modality, NoiseModel, Rows, RowsMeta,
+    Source, Unit,
 };
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// No filter of these files shrinks by more than deflate does.
-const DEFLATE_FACTOR: usize = 1032;
-
-/// Values read at once.
-const BLOCK: usize = 4 << 20;
+/// A file holds no more pixels of a scan than this for each of its bytes.
+const PIXELS_PER_BYTE: usize = 4;
 
 pub(super) fn signals(input: &Input) -> Result<Vec<String>, IoError> {
     let file = velox(input)?.0;
@@ -43,96 +41,10 @@ fn velox(input: &Input) -> Result<(Hdf5File, String), IoError> {
     }
 }
 
-/// A dataset whose claimed size the file can hold, with its shape.
-fn array(input: &Input, file: &Hdf5File, path: &str) -> Result<(Array, Vec<usize>), IoError> {
-    let array = file.dataset(path).map_err(|e| fail(input, path, e))?;
-    let shape: Option<Vec<usize>> =
-        array.shape().iter().map(|&n| usize::try_from(n).ok()).collect();
-    let width = match array.dtype() {
-        Datatype::FixedPoint { size, .. } | Datatype::FloatingPoint { size, .. } => {
-            usize::from(*size)
-        }
-        _ => 1,
-    };
-    let size = shape.as_ref().and_then(|s| s.iter().try_fold(width, |n, &d| n.checked_mul(d)));
-    let limit = input.bytes().len().saturating_mul(DEFLATE_FACTOR);
-    match (shape, size) {
-        (Some(shape), Some(size)) if size <= limit && size > 0 => Ok((array, shape)),
-        (_, Some(0)) => Err(IoError::NoSpectra {
-            file: input.path().to_owned(),
-            found: format!("{path} of no values"),
-        }),
-        (_, size) => {
-            let claimed = size.map_or(u64::MAX, |n| n as u64);
-            Err(input.too_large(path, claimed, limit as u64))
-        }
-    }
-}
-
-/// A part of the last axis.
-fn part(shape: &[usize], start: usize, end: usize) -> SliceInfo {
-    let mut selection = SliceInfo::all(shape.len());
-    if let Some(last) = selection.selections.last_mut() {
-        *last = SliceInfoElem::Slice { start: start as u64, end: end as u64, step: 1 };
-    }
-    selection
-}
-
-/// All values of an array, its last axis made the slowest; and the type of the file.
-fn last_axis_first(
-    input: &Input,
-    array: &Array,
-    path: &str,
-    shape: &[usize],
-) -> Result<(DenseValues, String), IoError> {
-    let Some((&slow, rest)) = shape.split_last() else {
-        let got = format!("{shape:?}");
-        return Err(input.corrupt(0, format!("shape of {path}"), "at least one axis", got));
-    };
-    let plane: usize = rest.iter().product();
-    let step = (BLOCK / plane.max(1)).clamp(1, slow.max(1));
-    macro_rules! read {
-        ($type:ty, $values:ident) => {{
-            let mut out: Vec<$type> = Vec::new();
-            out.reserve_exact(plane.saturating_mul(slow));
-            for start in (0..slow).step_by(step) {
-                let end = (start + step).min(slow);
-                let values = array
-                    .read_slice::<$type>(&part(shape, start, end))
-                    .map_err(|e| fail(input, path, e))?;
-                let (first, n) = (out.len(), end - start);
-                out.resize(first + plane * n, <$type>::default());
-                for (i, &x) in values.iter().enumerate() {
-                    out[first + (i % n) * plane + i / n] = x;
-                }
-            }
-            Ok((DenseValues::$values(out.into()), stringify!($type)))
-        }};
-    }
-    let read: Result<(DenseValues, &str), IoError> = match array.dtype() {
-        Datatype::FixedPoint { size: 1, signed: false, .. } => read!(u8, U8),
-        Datatype::FixedPoint { size: 2, signed: false, .. } => read!(u16, U16),
-        Datatype::FixedPoint { size: 4, signed: false, .. } => read!(u32, U32),
-        Datatype::FixedPoint { size: 2, signed: true, .. } => read!(i16, I16),
-        Datatype::FixedPoint { size: 4, signed: true, .. } => read!(i32, I32),
-        Datatype::FloatingPoint { size: 4, .. } => read!(f32, F32),
-        Datatype::FloatingPoint { size: 8, .. } => read!(f64, F64),
-        other => Err(IoError::Unsupported {
-            file: input.path().to_owned(),
-            field: format!("type of {path}"),
-            got: format!("{other:?}"),
-            supported: "integers and floating-point numbers".to_owned(),
-            hint: "export the image in Velox as numbers, not as colours or a Fourier transform",
-        }),
-    };
-    let (values, name) = read?;
-    let (kind, bits) = name.split_at(1);
-    let kind = match kind {
-        "u" => "uint",
-        "i" => "int",
-        _ => "float",
-    };
-    Ok((values, format!("{kind}{bits}")))
+/// The values of a group: their type and size are checked, nothing is read.
+fn array(input: &Input, file: &Hdf5File, path: &str) -> Result<Hdf5Array, IoError> {
+    let group = file.group(path).map_err(|e| fail(input, path, e))?;
+    Hdf5Array::open(input, &group, path, "Data")
 }
 
 /// The grid on which something was recorded.
@@ -189,7 +101,7 @@ fn read_events(
 ) -> Result<Content, IoError> {
     let first = item.metadata.first().unwrap_or(&Value::Null);
     let mut streams = Vec::new();
-    let mut channels = 1;
+    let (mut channels, mut longest) = (1, 0);
     for group in &item.groups {
         let settings = json(file, &format!("{group}/AcquisitionSettings")).unwrap_or_default();
         let encoding = text(&settings, &["encoding"]).unwrap_or_else(|| "uint16".to_owned());
@@ -204,30 +116,21 @@ fn read_events(
         }
         let stated = number(&settings, &["bincount"]).unwrap_or(4096.0);
         channels = channels.max(stated.clamp(1.0, 65535.0) as usize);
-        let path = format!("{group}/Data");
-        let (data, shape) = array(input, file, &path)?;
-        let n = shape.first().copied().unwrap_or(0);
-        let mut stream: Vec<u16> = Vec::new();
-        stream.reserve_exact(n);
-        for start in (0..n).step_by(BLOCK) {
-            let mut selection = SliceInfo::all(shape.len());
-            let (start, end) = (start as u64, (start + BLOCK).min(n) as u64);
-            selection.selections[0] = SliceInfoElem::Slice { start, end, step: 1 };
-            let values = data.read_slice::<u16>(&selection).map_err(|e| fail(input, &path, e))?;
-            stream.extend(values.iter());
-        }
-        streams.push(stream);
+        let data = array(input, file, group)?.along(None);
+        let n = data.shape().iter().product();
+        longest = longest.max(n);
+        streams.push(Stream::new(input, data, n)?);
     }
     let shape = scanned(first);
     let (height, width) = shape.unwrap_or((1, 1));
     let pixels = height.saturating_mul(width);
     // An empty pixel costs one mark, but a scan may have been stopped in its first frame.
-    let limit = streams.iter().map(Vec::len).max().unwrap_or(0).max(1 << 20);
+    let limit = longest.min(PIXELS_PER_BYTE * input.bytes().len()).max(1 << 20);
     if pixels > limit {
         let field = format!("scan of {height} x {width} pixels");
         return Err(input.too_large(field, pixels as u64, limit as u64));
     }
-    let summed = events::sum(&streams, pixels).map_err(|e| input.rows_error(e))?;
+    let summed = events::sum(input, &streams, pixels)?;
     drop(streams);
     if summed.visited > pixels || shape.is_some() {
         let frames = summed.visited.div_ceil(pixels);
@@ -274,19 +177,6 @@ fn read_events(
     Ok(Content { rows: Arc::new(rows), dtype: None, modality, exposure_s: None })
 }
 
-fn dense(
-    input: &Input,
-    values: DenseValues,
-    navigation: Vec<Axis>,
-    signal: Axis,
-    noise: NoiseModel,
-) -> Result<Rows, IoError> {
-    let (rows, channels) = (navigation.iter().map(Axis::len).product(), signal.len());
-    let dtype = values.dtype();
-    let meta = RowsMeta { rows, channels, dtype, navigation, signal, noise };
-    Ok(Arc::new(DenseRows::new(meta, values).map_err(|e| input.rows_error(e))?))
-}
-
 /// Says that intensities of a camera or a scanning detector are no counts.
 fn intensities() -> Diagnostic {
     let message = "the values are intensities, not counts: their noise is unknown";
@@ -300,13 +190,11 @@ fn read_eels(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Content, IoError> {
     let (group, metadata) = only(item);
-    let path = format!("{group}/Data");
-    let (data, shape) = array(input, file, &path)?;
-    let &[width, channels, height] = &shape[..] else {
-        let got = format!("{shape:?}");
-        return Err(input.corrupt(0, format!("shape of {path}"), "(x, energy, y)", got));
+    let data = array(input, file, &group)?;
+    let &[width, channels, height] = data.shape() else {
+        let got = format!("{:?}", data.shape());
+        return Err(input.corrupt(0, format!("shape of {group}/Data"), "(x, energy, y)", got));
     };
-    let (values, dtype) = last_axis_first(input, &data, &path, &shape)?;
     let stated = acquisition(file, &group);
     let stated = |key| number(&stated, &["Data", key]);
     let signal = match stated("dispersion").filter(|d| *d != 0.0) {
@@ -322,9 +210,10 @@ fn read_eels(
     };
     diagnostics.push(intensities());
     let navigation = grid(input, metadata, (height, width), diagnostics);
+    let data = data.ordered(vec![2, 0], Some(1));
     Ok(Content {
-        rows: dense(input, values, navigation, signal, NoiseModel::Unknown)?,
-        dtype: Some(dtype),
+        dtype: Some(data.dtype().name().to_owned()),
+        rows: rows_as_stored(input, data, navigation, signal, NoiseModel::Unknown)?,
         modality: Some(Modality::Eels),
         exposure_s: stated("exposureTime").filter(|s| *s > 0.0),
     })
@@ -332,14 +221,7 @@ fn read_eels(
 
 /// The JSON beside the first line of an EELS map.
 fn acquisition(file: &Hdf5File, group: &str) -> Value {
-    let read = || -> Option<Value> {
-        let data = file.dataset(&format!("{group}/AcquisitionMetadata")).ok()?;
-        let shape: Vec<usize> = data.shape().iter().map(|&n| n as usize).collect();
-        let bytes = data.read_slice::<u8>(&part(&shape, 0, 1)).ok()?;
-        let bytes: Vec<u8> = bytes.iter().copied().take_while(|&b| b != 0).collect();
-        serde_json::from_slice(&bytes).ok()
-    };
-    read().unwrap_or(Value::Null)
+    frame_json(file, &format!("{group}/AcquisitionMetadata")).unwrap_or(Value::Null)
 }
 
 fn read_spectrum(
@@ -349,17 +231,19 @@ fn read_spectrum(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Content, IoError> {
     let (group, metadata) = only(item);
-    let path = format!("{group}/Data");
-    let (data, shape) = array(input, file, &path)?;
-    // Kept as one column.
-    let (values, dtype) = last_axis_first(input, &data, &path, &shape)?;
-    let (n, rows) = (shape.first().copied().unwrap_or(0), shape.iter().skip(1).product());
-    let counts = matches!(values.dtype(), DType::U8 | DType::U16 | DType::U32);
-    let noise = if counts { NoiseModel::COUNTS } else { NoiseModel::Unknown };
+    let data = array(input, file, &group)?;
+    let &[n, ref frames @ ..] = data.shape() else {
+        return Err(input.corrupt(0, format!("shape of {group}/Data"), "(channel, ..)", "none"));
+    };
+    let (others, rows) = ((1..=frames.len()).collect(), frames.iter().product());
+    let stored = data.dtype();
+    let noise = if stored.is_unsigned() { NoiseModel::COUNTS } else { NoiseModel::Unknown };
     let signal = energy_axis(input, metadata, n, diagnostics);
     let navigation = if rows == 1 { Vec::new() } else { vec![Axis::index("frame", rows)] };
-    let rows = dense(input, values, navigation, signal, noise)?;
-    Ok(Content { rows, dtype: Some(dtype), modality: Some(Modality::Eds), exposure_s: None })
+    let data = data.ordered(others, Some(0));
+    let rows = rows_as_stored(input, data, navigation, signal, noise)?;
+    let dtype = Some(stored.name().to_owned());
+    Ok(Content { rows, dtype, modality: Some(Modality::Eds), exposure_s: None })
 }
 
 fn read_image(
@@ -369,20 +253,21 @@ fn read_image(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Content, IoError> {
     let (group, metadata) = only(item);
-    let path = format!("{group}/Data");
-    let (data, shape) = array(input, file, &path)?;
-    let &[height, width, frames] = &shape[..] else {
-        let got = format!("{shape:?}");
-        return Err(input.corrupt(0, format!("shape of {path}"), "(y, x, frame)", got));
+    let data = array(input, file, &group)?;
+    let &[height, width, frames] = data.shape() else {
+        let got = format!("{:?}", data.shape());
+        return Err(input.corrupt(0, format!("shape of {group}/Data"), "(y, x, frame)", got));
     };
-    let (values, dtype) = last_axis_first(input, &data, &path, &shape)?;
     let mut navigation = grid(input, metadata, (height, width), diagnostics);
     if frames > 1 {
         navigation.insert(0, Axis::index("frame", frames));
     }
     diagnostics.push(intensities());
-    let rows = dense(input, values, navigation, Axis::index("intensity", 1), NoiseModel::Unknown)?;
-    Ok(Content { rows, dtype: Some(dtype), modality: None, exposure_s: None })
+    let data = data.ordered(vec![2, 0, 1], None);
+    let dtype = Some(data.dtype().name().to_owned());
+    let signal = Axis::index("intensity", 1);
+    let rows = rows_as_stored(input, data, navigation, signal, NoiseModel::Unknown)?;
+    Ok(Content { rows, dtype, modality: None, exposure_s: None })
 }
 
 /// Group and metadata of an item that is one group.

@@ -18,7 +18,9 @@ pub(crate) struct Hdf5Array {
     stored: Stored,
     /// The axis of the spectra; `None`: a grid of single values.
     spectrum: Option<usize>,
-    /// Lengths of the other axes.
+    /// The other axes, the slowest first.
+    navigation: Vec<usize>,
+    /// Their lengths.
     grid: Vec<usize>,
 }
 
@@ -88,6 +90,7 @@ impl Hdf5Array {
             shape,
             stored,
             spectrum: None,
+            navigation: Vec::new(),
             grid: Vec::new(),
         };
         Ok(array.along(last))
@@ -95,9 +98,14 @@ impl Hdf5Array {
 
     /// With spectra along another axis than the last; `None`: a grid of single values.
     pub fn along(self, spectrum: Option<usize>) -> Self {
-        let lengths = self.shape.iter().enumerate().filter(|(i, _)| Some(*i) != spectrum);
-        let grid = lengths.map(|(_, n)| *n).collect();
-        Self { spectrum, grid, ..self }
+        let others = (0..self.shape.len()).filter(|i| Some(*i) != spectrum).collect();
+        self.ordered(others, spectrum)
+    }
+
+    /// With all other axes in the order given, the slowest first.
+    pub fn ordered(self, navigation: Vec<usize>, spectrum: Option<usize>) -> Self {
+        let grid = navigation.iter().filter_map(|&i| self.shape.get(i).copied()).collect();
+        Self { spectrum, navigation, grid, ..self }
     }
 
     /// Lengths, slowest first.
@@ -112,14 +120,13 @@ impl Hdf5Array {
         take: &mut dyn FnMut(Block<'_>),
     ) -> Result<(), IoError> {
         let mut selection = SliceInfo::all(self.shape.len());
-        let elements = selection.selections.iter_mut().enumerate();
-        let elements = elements.filter(|(i, _)| Some(*i) != self.spectrum);
-        for ((_, element), range) in elements.zip(navigation) {
+        for (axis, range) in self.navigation.iter().zip(navigation) {
             let (start, end) = (range.start as u64, range.end as u64);
-            *element = SliceInfoElem::Slice { start, end, step: 1 };
+            if let Some(element) = selection.selections.get_mut(*axis) {
+                *element = SliceInfoElem::Slice { start, end, step: 1 };
+            }
         }
-        let others = (0..self.shape.len()).filter(|i| Some(*i) != self.spectrum);
-        let order: Vec<usize> = others.chain(self.spectrum).collect();
+        let order: Vec<usize> = self.navigation.iter().copied().chain(self.spectrum).collect();
         macro_rules! read {
             ($type:ty, $block:ident) => {{
                 let values = self.data.read_slice::<$type>(&selection);
@@ -218,10 +225,10 @@ impl Blocks for Hdf5Array {
     }
 
     fn rows_at_once(&self) -> usize {
-        let chunks = self.data.chunks().unwrap_or_default().into_iter().enumerate();
-        let mut chunks = chunks.filter(|(i, _)| Some(*i) != self.spectrum);
-        match (self.grid.split_first(), chunks.next()) {
-            (Some((&n, inner)), Some((_, chunk))) => {
+        let chunks = self.data.chunks().unwrap_or_default();
+        let slowest = self.navigation.first().and_then(|&axis| chunks.get(axis));
+        match (self.grid.split_first(), slowest) {
+            (Some((&n, inner)), Some(&chunk)) => {
                 (chunk as usize).clamp(1, n.max(1)).saturating_mul(inner.iter().product())
             }
             _ => 0,

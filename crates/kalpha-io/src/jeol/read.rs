@@ -10,7 +10,7 @@ use kalpha_core::{
     RowsMeta, Unit,
 };
 use serde_json::Value;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// Columns and lines of the finest grid, and channels.
 const FINEST: usize = 4096;
@@ -30,7 +30,7 @@ struct Scan<'a> {
 }
 
 impl Events for Scan<'_> {
-    fn for_each(&self, mut f: impl FnMut(usize, u16)) {
+    fn for_each(&self, _: Range<usize>, mut f: impl FnMut(usize, u16)) -> Result<(), IoError> {
         let (mut line, mut column) = (0, 0);
         for word in self.words {
             let word = u16::from_le_bytes(*word);
@@ -42,6 +42,7 @@ impl Events for Scan<'_> {
                 _ => {}
             }
         }
+        Ok(())
     }
 }
 
@@ -107,7 +108,7 @@ pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
     }
     let (words, _) = input.bytes()[events..events + bytes].as_chunks::<2>();
     let scan = Scan { words, width, height };
-    let (rows, _) = count(width * height, &scan).map_err(|e| input.rows_error(e))?;
+    let (rows, _) = count(input, width * height, &scan)?;
     let counts = rows.with_channels(FINEST).map_err(|e| input.rows_error(e))?.finish();
 
     let mut diagnostics = Vec::new();

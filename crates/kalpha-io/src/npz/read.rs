@@ -2,14 +2,20 @@
 
 use crate::{
     Input, IoError, OpenOptions,
+    blocks::{Blocks, HELD_BYTES, Stored, rows_of},
     dense::{Layout, Prefer, read_dense},
+    gather::{Block, Gathered},
     npy::{self, Header},
     plain::with_block,
     sidecar::{beside, default_name},
-    zip::Zip,
+    zip::{Inflated, Zip},
 };
 use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Source, Unit};
 use serde_json::Value;
+use std::ops::Range;
+
+/// Deflate shrinks by at most so much.
+const DEFLATE_FACTOR: usize = 1032;
 
 /// Longer arrays are no axis.
 const POINTS: usize = 1 << 20;
@@ -18,10 +24,15 @@ const POINTS: usize = 1 << 20;
 const SPECTRAL: [&str; 7] =
     ["energy", "wavenumber", "wavelength", "raman_shift", "two_theta", "channel", "shift"];
 
+/// More than the header of any array takes.
+const HEADER_BYTES: usize = 1 << 16;
+
 /// One array of the file.
 struct Member {
     name: String,
+    /// All of it where it is stored, else its beginning.
     input: Input,
+    packed: Option<Inflated>,
     header: Header,
 }
 
@@ -30,14 +41,47 @@ impl Member {
         self.header.shape.iter().fold(1usize, |n, &d| n.saturating_mul(d))
     }
 
+    /// Bytes of the header and all values.
+    fn bytes(&self) -> usize {
+        self.len().saturating_mul(self.header.number.width).saturating_add(self.header.data)
+    }
+
     /// All values of a short one-dimensional array.
     fn points(&self) -> Option<Vec<f64>> {
         let &[n] = &self.header.shape[..] else { return None };
-        let end = n.checked_mul(self.header.number.width)?.checked_add(self.header.data)?;
-        let bytes = self.input.bytes().get(self.header.data..end).filter(|_| n <= POINTS)?;
+        let whole = self.whole().ok().filter(|_| n <= POINTS)?;
+        let bytes = whole.bytes().get(self.header.data..self.bytes())?;
         let mut values = Vec::new();
         with_block(self.header.number, bytes, |block| block.append_to(&mut values));
         Some(values)
+    }
+
+    /// The array as a file of its own; a deflated one is unpacked.
+    fn whole(&self) -> Result<Input, IoError> {
+        match &self.packed {
+            None => Ok(self.input.clone()),
+            Some(packed) => Ok(Input::from_bytes(self.input.path(), packed.read(0..self.bytes())?)),
+        }
+    }
+}
+
+/// Rows of a deflated array, unpacked when wanted.
+struct DeflatedRows {
+    packed: Inflated,
+    header: Header,
+    row_bytes: usize,
+}
+
+impl Blocks for DeflatedRows {
+    fn dtype(&self) -> Stored {
+        Stored::of(self.header.number)
+    }
+
+    fn read(&self, range: Range<usize>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), IoError> {
+        let place = |row: usize| self.header.data + row * self.row_bytes;
+        let bytes = self.packed.read(place(range.start)..place(range.end))?;
+        with_block(self.header.number, &bytes, take);
+        Ok(())
     }
 }
 
@@ -55,16 +99,21 @@ fn members(input: &Input) -> Result<Vec<Member>, IoError> {
     for file in zip.names() {
         let Some(name) = file.strip_suffix(".npy") else { continue };
         let path = input.path().join(file);
-        let member = match zip.stored(file)? {
-            Some(range) => input.part(&path, range),
-            None => {
-                let limit = input.bytes().len().saturating_mul(1032);
-                let bytes = zip.read(file, limit)?.unwrap_or_default();
-                Input::from_bytes(&path, bytes.into_owned())
+        let (member, packed) = match (zip.stored(file)?, zip.inflated(file)?) {
+            (Some(range), _) => (input.part(&path, range), None),
+            (None, Some(packed)) => {
+                (Input::from_bytes(&path, packed.read(0..HEADER_BYTES)?), Some(packed))
+            }
+            (None, None) => {
+                let bytes = zip.read(file, HEADER_BYTES)?.unwrap_or_default();
+                (Input::from_bytes(&path, bytes.into_owned()), None)
             }
         };
         match npy::header(&member) {
-            Ok(header) => found.push(Member { name: name.to_owned(), input: member, header }),
+            Ok(header) => {
+                let name = name.to_owned();
+                found.push(Member { name, input: member, packed, header });
+            }
             // Texts and objects.
             Err(IoError::Unsupported { .. }) => {}
             Err(error) => return Err(error),
@@ -115,8 +164,31 @@ fn is_spectral(axis: &Axis) -> bool {
     SPECTRAL.iter().any(|word| name.contains(word))
 }
 
+/// The rows of the chosen array.
+///
+/// A large deflated one stays in its file where its spectra lie in order.
+fn rows(
+    input: &Input,
+    chosen: Member,
+    layout: &Layout,
+    navigation: Vec<Axis>,
+    signal: Axis,
+    in_order: bool,
+) -> Result<Gathered, IoError> {
+    if in_order
+        && chosen.bytes() as u64 > HELD_BYTES
+        && chosen.bytes() / DEFLATE_FACTOR <= input.bytes().len()
+        && let Some(packed) = chosen.packed
+    {
+        let row_bytes = signal.len() * chosen.header.number.width;
+        let rows = DeflatedRows { packed, header: chosen.header, row_bytes };
+        return rows_of(input, rows, navigation, signal);
+    }
+    Ok(read_dense(&chosen.whole()?, layout, navigation, signal, Prefer::Sparse)?.gathered)
+}
+
 pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
-    let (signals, _) = sorted(input)?;
+    let (mut signals, _) = sorted(input)?;
     let names: Vec<String> = signals.iter().map(|m| m.name.clone()).collect();
     let number = match &options.signal {
         Some(asked) => names.iter().position(|n| n == asked).ok_or_else(|| IoError::NoSignal {
@@ -178,7 +250,8 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
     for pair in order.windows(2) {
         strides[pair[1]] = strides[pair[0]].saturating_mul(shape[pair[0]]);
     }
-    let layout = if place == last && !header.fortran_order {
+    let in_order = place == last && !header.fortran_order;
+    let layout = if in_order {
         Layout::contiguous(header.number, header.data)
     } else {
         let spectrum = strides.remove(place);
@@ -192,15 +265,17 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
     let kept = axes.into_iter().zip(shape).enumerate().filter(|(i, _)| *i != place);
     let navigation = kept
         .enumerate()
-        .map(|(i, (_, (axis, &n)))| axis.unwrap_or_else(|| Axis::index(default_name(last - i), n)));
-    let dense = read_dense(&chosen.input, &layout, navigation.collect(), signal, Prefer::Sparse)?;
-    diagnostics.extend(dense.gathered.diagnostics);
+        .map(|(i, (_, (axis, &n)))| axis.unwrap_or_else(|| Axis::index(default_name(last - i), n)))
+        .collect();
     let source = Source {
         dtype: Some(header.number.dtype()),
         ..input.source("npz", Some(header.version.to_string()))
     };
+    let chosen = signals.swap_remove(number);
+    let gathered = rows(input, chosen, &layout, navigation, signal, in_order)?;
+    diagnostics.extend(gathered.diagnostics);
     let dataset = Dataset {
-        rows: dense.gathered.rows,
+        rows: gathered.rows,
         metadata: Metadata::default(),
         vendor: Value::Null,
         mask: None,

@@ -1,0 +1,360 @@
+//! Reading files into memory: kalpha, RosettaSciIO and larch, interleaved, on the reference files.
+//!
+//! Both sides end with the same: every value in a dense array of the type that the file stores.
+//! kalpha keeps counts sparse by itself; spreading them out is part of its time here.
+
+use super::{Common, lower_bound, median};
+use anyhow::{Context, bail, ensure};
+use kalpha_core::{CellBuffer, CellData, CellGrid, Dataset};
+use kalpha_io::{OpenOptions, open, signals};
+use serde_json::{Value, json};
+use std::{
+    fmt::Write as _,
+    io::{BufRead, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Instant,
+};
+
+const PEERS: &str = include_str!("io_peers.py");
+
+/// What is read of a file.
+#[derive(Clone, Copy)]
+enum Which {
+    /// What kalpha reads where nothing is asked for.
+    Default,
+    /// Every signal.
+    Every,
+    /// These.
+    Named(&'static [&'static str]),
+    /// One column; the peer hands out all of them, and one of its sums is ours.
+    OneColumn,
+}
+
+struct Case {
+    file: &'static str,
+    reader: &'static str,
+    options: &'static str,
+    which: Which,
+}
+
+const fn case(
+    file: &'static str,
+    reader: &'static str,
+    options: &'static str,
+    which: Which,
+) -> Case {
+    Case { file, reader, options, which }
+}
+
+const MAPS: &str = r#"{"select_type": "spectrum_image"}"#;
+const SPECTRA: &str = r#"{"select_type": "spectrum_image", "sum_frames": true}"#;
+const NO_FIT: &str = r#"{"do_preedge": false, "do_bkg": false}"#;
+const VELOX: &str = "data/formats/velox_EELS_EDS.zip";
+
+const CASES: [Case; 25] = [
+    case("data/eds/P45_12bit_packed_8bit.bcf", "bruker", MAPS, Which::Default),
+    case("data/eds/bcf_v2_50x50px.bcf", "bruker", MAPS, Which::Default),
+    case("data/eds/test_TEM.bcf", "bruker", MAPS, Which::Default),
+    case("data/formats/4on3_full.bcf", "bruker", MAPS, Which::Default),
+    case(
+        "data/eels/EELS_Spectrum_Image_16x16_0.2s_0.3eV_0offset.dm3",
+        "digitalmicrograph",
+        "{}",
+        Which::Every,
+    ),
+    case(
+        "data/eels/EELS_Spectrum_Image_16x16_1s_0.5eV_78offset.dm3",
+        "digitalmicrograph",
+        "{}",
+        Which::Every,
+    ),
+    case("data/formats/EELS_STO.dm3", "digitalmicrograph", "{}", Which::Every),
+    case("data/formats/test-EDS_spectrum.dm3", "digitalmicrograph", "{}", Which::Every),
+    case("data/eels/TiO2_Ti_L23_0.025eV_high-loss.dm4", "digitalmicrograph", "{}", Which::Every),
+    case("data/eels/Cu2O_deconv.dm4", "digitalmicrograph", "{}", Which::Every),
+    case("data/formats/EELS_SI.dm4", "digitalmicrograph", "{}", Which::Every),
+    case("data/formats/EDS-STO.emd", "emd", "{}", Which::Every),
+    case(VELOX, "emd", SPECTRA, Which::Named(&["EDS", "EELS", "EELS.2", "EELS.3"])),
+    case("data/formats/jeol/View000_0000006.pts", "jeol", "{}", Which::Every),
+    case("data/formats/bruker_m6.spx", "bruker", "{}", Which::Default),
+    case("data/eds/FePt_core_shell.hspy", "hspy", "{}", Which::Every),
+    case("data/eels/CuZn_EELS_SI.hspy", "hspy", "{}", Which::Every),
+    case("data/eels/LSMO_linescan.hspy", "hspy", "{}", Which::Every),
+    case("data/eds/EDS_TEM_FePt_nanoparticles.hspy", "hspy", "{}", Which::Every),
+    case("data/raman/wire/sp.wdf", "renishaw", "{}", Which::Every),
+    case("data/xas/cu_metal_rt.xdi", "read_xdi", "{}", Which::OneColumn),
+    case("data/xas/cu_150k.xmu", "read_ascii", "{}", Which::OneColumn),
+    case("data/xas/PtH.dat", "read_ascii", "{}", Which::OneColumn),
+    case("data/xas/Fe.prj", "read_athena", NO_FIT, Which::OneColumn),
+    case("data/xas/cyanobacteria.prj", "read_athena", NO_FIT, Which::OneColumn),
+];
+
+/// Options of `bench io`.
+#[derive(clap::Args)]
+pub struct IoArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Python with larch, where it is another than that of RosettaSciIO
+    #[arg(long)]
+    larch: Option<PathBuf>,
+    /// Only files whose name holds this
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// An array in memory.
+struct Held {
+    sum: f64,
+    len: usize,
+    /// The values; the time of freeing them is not measured.
+    _values: Box<dyn std::any::Any>,
+}
+
+/// All values in a dense array of the type `$type`.
+macro_rules! hold {
+    ($dataset:expr, $type:ty, $own:ident) => {{
+        let dataset: &Dataset = $dataset;
+        let channels = dataset.meta().channels;
+        let mut out: Vec<$type> = vec![<$type>::default(); dataset.meta().rows * channels];
+        let mut buffer = CellBuffer::default();
+        let grid = CellGrid::new(dataset.meta().rows, channels);
+        for i in 0..grid.cells() {
+            let cell = dataset.rows.cell(grid.rows(i), &mut buffer)?;
+            let part = &mut out[cell.first_row * channels..][..cell.rows * channels];
+            match cell.data {
+                CellData::$own(values) => part.copy_from_slice(values),
+                _ => cell.for_each_nonzero(|r, c, x| part[r * channels + c] = x as $type),
+            }
+        }
+        Ok(Box::new(out) as Box<dyn Sum>)
+    }};
+}
+
+trait Sum {
+    fn sum(&self) -> f64;
+    fn len(&self) -> usize;
+    fn any(self: Box<Self>) -> Box<dyn std::any::Any>;
+}
+
+macro_rules! sums {
+    ($($type:ty),*) => {$(
+        impl Sum for Vec<$type> {
+            fn sum(&self) -> f64 {
+                self.iter().map(|&x| x as f64).sum()
+            }
+            fn len(&self) -> usize {
+                self.as_slice().len()
+            }
+            fn any(self: Box<Self>) -> Box<dyn std::any::Any> {
+                self
+            }
+        }
+    )*};
+}
+sums!(u8, u16, u32, u64, i16, i32, f32, f64);
+
+fn hold(dataset: &Dataset, dtype: &str) -> anyhow::Result<Box<dyn Sum>> {
+    match dtype {
+        "uint8" => hold!(dataset, u8, U8),
+        "uint16" => hold!(dataset, u16, U16),
+        "uint32" => hold!(dataset, u32, U32),
+        "int16" => hold!(dataset, i16, I16),
+        "int32" => hold!(dataset, i32, I32),
+        "float32" => hold!(dataset, f32, F32),
+        "float64" => hold!(dataset, f64, F64),
+        "uint64" => {
+            // Cells have no such type.
+            let mut out = Vec::new();
+            let mut buffer = CellBuffer::default();
+            dataset.rows.cell(0..dataset.meta().rows, &mut buffer)?.to_f64(&mut out);
+            Ok(Box::new(out.into_iter().map(|x| x as u64).collect::<Vec<u64>>()))
+        }
+        other => bail!("no array of {other}"),
+    }
+}
+
+/// Seconds, and what then lies in memory.
+fn ours(path: &Path, which: Which, dtype: &str) -> anyhow::Result<(f64, Vec<Held>)> {
+    let options = OpenOptions::default();
+    let start = Instant::now();
+    let names: Vec<Option<String>> = match which {
+        Which::Default | Which::OneColumn => vec![None],
+        Which::Every => signals(path, &options)?.into_iter().map(Some).collect(),
+        Which::Named(names) => names.iter().map(|name| Some((*name).to_owned())).collect(),
+    };
+    let mut held = Vec::new();
+    for signal in names {
+        let dataset = open(path, &OpenOptions { signal, ..options.clone() })?;
+        let dtype = dataset.source.dtype.clone().unwrap_or_else(|| dtype.to_owned());
+        held.push(hold(&dataset, &dtype)?);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let held = held.into_iter();
+    let held = held.map(|v| Held { sum: v.sum(), len: v.len(), _values: v.any() }).collect();
+    Ok((seconds, held))
+}
+
+/// A peer, waiting for orders.
+struct Peer {
+    child: Child,
+    orders: ChildStdin,
+    replies: BufReader<ChildStdout>,
+    version: String,
+}
+
+impl Peer {
+    fn start(python: &Path, script: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(python);
+        command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().context("starting the peer's Python")?;
+        let (Some(orders), Some(replies)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("the peer's Python has no pipes")
+        };
+        let replies = BufReader::new(replies);
+        let mut peer = Self { child, orders, replies, version: String::new() };
+        peer.version = peer.reply()?.as_str().unwrap_or_default().to_owned();
+        Ok(peer)
+    }
+
+    fn reply(&mut self) -> anyhow::Result<Value> {
+        let mut line = String::new();
+        self.replies.read_line(&mut line)?;
+        ensure!(!line.is_empty(), "the peer's Python has ended");
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    fn ask(&mut self, reader: &str, path: &Path, options: &Value) -> anyhow::Result<Value> {
+        let order = json!({"reader": reader, "path": path, "options": options});
+        writeln!(self.orders, "{order}")?;
+        let reply = self.reply()?;
+        if let Some(error) = reply["error"].as_str() {
+            bail!("the peer cannot read {}: {error}", path.display());
+        }
+        Ok(reply)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // This child is ours to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The same values, or the times mean nothing.
+fn same(case: &Case, ours: &[Held], reply: &Value) -> anyhow::Result<()> {
+    let theirs: Vec<(f64, usize)> = reply["arrays"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|a| (a["sum"].as_f64().unwrap_or(f64::NAN), a["len"].as_u64().unwrap_or(0) as usize))
+        .collect();
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * b.abs();
+    let agrees = match case.which {
+        Which::OneColumn => {
+            ours.iter().all(|o| theirs.iter().any(|(sum, len)| near(*sum, o.sum) && *len == o.len))
+        }
+        _ => {
+            let total: f64 = ours.iter().map(|o| o.sum).sum();
+            let values: usize = ours.iter().map(|o| o.len).sum();
+            near(theirs.iter().map(|(sum, _)| sum).sum(), total)
+                && theirs.iter().map(|(_, len)| len).sum::<usize>() == values
+        }
+    };
+    let own: Vec<(f64, usize)> = ours.iter().map(|o| (o.sum, o.len)).collect();
+    ensure!(agrees, "{}: kalpha holds {own:?}, its peer {theirs:?}", case.file);
+    Ok(())
+}
+
+/// The file to read: of a ZIP file, what is in it.
+fn unpacked(path: PathBuf, scratch: &Path, peer: &mut Peer) -> anyhow::Result<PathBuf> {
+    if path.extension().is_none_or(|e| e != "zip") {
+        return Ok(path);
+    }
+    let folder = scratch.join("unpacked");
+    peer.ask("unzip", &path, &json!({"to": folder}))?;
+    let mut found: Vec<PathBuf> = std::fs::read_dir(&folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<_>>()?;
+    found.sort();
+    found
+        .into_iter()
+        .find(|p| p.extension().is_some_and(|e| e == "emd"))
+        .context("an empty ZIP file")
+}
+
+/// One line of the table.
+fn row(case: &Case, path: &Path, peer: &mut Peer, runs: usize) -> anyhow::Result<String> {
+    let options: Value = serde_json::from_str(case.options)?;
+    let (mut mine, mut theirs) = (Vec::new(), Vec::new());
+    let mut dtype = String::new();
+    // One run of each to warm up.
+    for run in 0..=runs {
+        let reply = peer.ask(case.reader, path, &options)?;
+        if run == 0 {
+            dtype = reply["arrays"][0]["dtype"].as_str().unwrap_or_default().to_owned();
+        }
+        let (seconds, held) = ours(path, case.which, &dtype)?;
+        same(case, &held, &reply)?;
+        if run > 0 {
+            mine.push(seconds * 1e3);
+            theirs.push(reply["seconds"].as_f64().unwrap_or(f64::NAN) * 1e3);
+        }
+    }
+    let ratios: Vec<f64> = theirs.iter().zip(&mine).map(|(a, b)| a / b).collect();
+    let bound = lower_bound(&ratios).map_or(String::new(), |b| format!(" ({b:.1})"));
+    let (ratio, mine, theirs) = (median(&ratios), median(&mine), median(&theirs));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!("| {name} | {} | {mine:.2} | {theirs:.2} | {ratio:.1}{bound} |", case.reader))
+}
+
+/// Runs the benchmark and prints its section of `benches/results/<date>.md`.
+pub fn run(args: IoArgs) -> anyhow::Result<()> {
+    let Common { python, runs, scratch, date } = args.common;
+    std::fs::create_dir_all(&scratch)?;
+    let script = scratch.join("io_peers.py");
+    std::fs::write(&script, PEERS)?;
+    let python = python.context("--python PATH names a Python with RosettaSciIO")?;
+    let mut rosetta = Peer::start(&python, &script)?;
+    let mut larch = match &args.larch {
+        Some(python) => Some(Peer::start(python, &script)?),
+        None => None,
+    };
+    let versions: Vec<&str> = [Some(&rosetta), larch.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|peer| peer.version.as_str())
+        .filter(|version| !version.is_empty())
+        .collect();
+    let mut text = format!(
+        "## Reading files (`cargo xtask bench io`, {})\n\n\
+         kalpha {} against {}, {runs} interleaved runs in processes that have read the file \
+         before. Both sides end with all values in dense arrays of the type that the file \
+         stores; of a text, larch hands out all columns, kalpha the one it reads by default. \
+         The ratio is the median of paired runs (lower 90 % bound).\n\n\
+         | file | peer | kalpha ms | peer ms | times faster |\n|---|---|---|---|---|\n",
+        date.unwrap_or_else(super::today),
+        env!("CARGO_PKG_VERSION"),
+        versions.join(" and "),
+    );
+    for case in &CASES {
+        if args.only.as_ref().is_some_and(|only| !case.file.contains(only.as_str())) {
+            continue;
+        }
+        let peer = match &mut larch {
+            Some(larch) if case.reader.starts_with("read_") => larch,
+            None if case.reader.starts_with("read_") => continue,
+            _ => &mut rosetta,
+        };
+        let Some(path) = kalpha_reference::path(case.file) else { continue };
+        let line = unpacked(path, &scratch, peer)
+            .and_then(|path| row(case, &path, peer, runs))
+            .unwrap_or_else(|error| format!("| {} | {error:#} | | | |", case.file));
+        eprintln!("{line}");
+        writeln!(text, "{line}")?;
+    }
+    println!("{text}");
+    Ok(())
+}
