@@ -32,6 +32,11 @@ pub(crate) trait Blocks: Send + Sync {
     /// Hands out the rows `range` in order, in one or several blocks of whole rows.
     fn read(&self, range: Range<usize>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), IoError>;
 
+    /// Hands out all rows at once where that is quicker and they are few; else gives false.
+    fn read_whole(&self, _take: &mut dyn FnMut(Block<'_>)) -> Result<bool, IoError> {
+        Ok(false)
+    }
+
     /// Rows to ask for at once so that nothing is unpacked twice; 0 where it does not matter.
     fn rows_at_once(&self) -> usize {
         0
@@ -274,10 +279,12 @@ pub(crate) fn rows_of(
     let stored = blocks.dtype();
     if is_held(input, rows, channels.saturating_mul(stored.width())) {
         let mut gather = Gather::new(rows, channels);
-        for_each_block(&blocks, rows, channels, |block| {
-            gather.push(block);
-            true
-        })?;
+        if !blocks.read_whole(&mut |block| gather.push(block))? {
+            for_each_block(&blocks, rows, channels, |block| {
+                gather.push(block);
+                true
+            })?;
+        }
         return gather.finish(navigation, signal).map_err(|e| input.rows_error(e));
     }
     let mut diagnostics = Vec::new();
@@ -326,10 +333,12 @@ pub(crate) fn rows_as_stored(
         return Ok(Arc::new(Lazy { meta, blocks, path }));
     }
     let mut buffer = CellBuffer::default();
-    for_each_block(&blocks, rows, channels, |block| {
-        lay(block, dtype, &mut buffer);
-        true
-    })?;
+    if !blocks.read_whole(&mut |block| lay(block, dtype, &mut buffer))? {
+        for_each_block(&blocks, rows, channels, |block| {
+            lay(block, dtype, &mut buffer);
+            true
+        })?;
+    }
     let values = match dtype {
         DType::U8 => DenseValues::U8(buffer.u8.into()),
         DType::U16 => DenseValues::U16(buffer.u16.into()),

@@ -1,11 +1,13 @@
 //! HDF5 files, for the formats that stand on them.
 //!
 //! The library reads the structure; the filters it lacks are our own (`filters.rs`). `array.rs`
-//! reads datasets by rows, `tree.rs` turns groups and attributes into JSON.
+//! reads datasets by rows, `whole.rs` small ones at once, `tree.rs` turns groups and attributes into
+//! JSON.
 
 mod array;
 mod filters;
 mod tree;
+mod whole;
 
 pub(crate) use array::{Hdf5Array, for_each_box, shape_of};
 pub(crate) use tree::{at, attribute_json, group_json};

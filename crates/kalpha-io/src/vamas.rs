@@ -3,7 +3,9 @@
 //!
 //! One item a line, none named. A header, then blocks of forty items and the ordinates; an
 //! item left out of a later block is that of the first. Each corresponding variable of a block
-//! is a signal: the first under the name of its block, the others as `BLOCK/Transmission`.
+//! is a signal: the first under the name of its block, the others as `BLOCK/Transmission`. Blocks
+//! of one region at several values of the first experimental variable are rows too, as
+//! `C1s by Etch Time`; these are the default in a file of a depth profile.
 
 mod block;
 mod lines;

@@ -141,7 +141,7 @@ fn format_of(path: &Path) -> FormatId {
         "mca" => "epics_mca",
         "specs" => "specs_xy",
         "dm3" | "dm4" => "dm",
-        "pts" => "jeol",
+        "pts" | "map" | "asw" => "jeol",
         "nxs" => "nexus",
         "h5" => "hdf5",
         "raw" if name.starts_with("tiny_v") => "bruker_raw",
@@ -244,7 +244,7 @@ fn bcf() {
 /// Maps and images of instruments.
 #[test]
 fn instruments() {
-    for extension in ["dm3", "dm4", "emd", "mda", "pts", "spx", "wdf"] {
+    for extension in ["dm3", "dm4", "emd", "mda", "pts", "map", "asw", "spx", "wdf"] {
         fuzz_for(extension, 1, one);
     }
 }
@@ -368,8 +368,9 @@ fn structures() {
 fn truncation() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let extensions = [
-        "bcf", "dat", "dm3", "dm4", "emd", "h5", "hspy", "labspec", "mca", "mda", "msa", "npy",
-        "npz", "nxs", "prj", "rpl", "spe", "spec", "specs", "vms", "wdf", "xdi", "zarr", "zspy",
+        "asw", "bcf", "dat", "dm3", "dm4", "emd", "h5", "hspy", "labspec", "map", "mca", "mda",
+        "msa", "npy", "npz", "nxs", "prj", "pts", "rpl", "spe", "spec", "specs", "spx", "vms",
+        "wdf", "xdi", "zarr", "zspy",
     ];
     let scans = ["xrdml", "ras", "rasx", "brml", "uxd", "fxye", "gsas", "xye", "cif", "jdx", "spc"];
     for extension in extensions.into_iter().chain(scans) {

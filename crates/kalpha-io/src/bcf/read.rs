@@ -40,9 +40,11 @@ fn read_spectra(input: &Input, container: &Container, path: &str) -> Result<Spec
     };
     let entry = container.find(path).ok_or_else(missing)?;
     for ascending in [true, false] {
-        if let Outcome::Done(spectra) =
-            spectra::read(input, &mut container.stream(entry)?, ascending)?
-        {
+        let outcome = std::thread::scope(|scope| {
+            let mut stream = container.stream(entry)?.ahead(scope);
+            spectra::read(input, &mut stream, ascending)
+        })?;
+        if let Outcome::Done(spectra) = outcome {
             return Ok(spectra);
         }
     }

@@ -15,6 +15,13 @@
 
 use crate::{Input, IoError};
 use flate2::{Decompress, FlushDecompress, Status};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread::Scope,
+};
 
 pub(super) const MAGIC: &[u8] = b"AAMVHFSS";
 const FIRST_CHUNK: usize = 0x118;
@@ -185,9 +192,22 @@ impl<'a> Container<'a> {
     }
 }
 
+/// Unpacked blocks that wait for whoever decodes them.
+const BLOCKS_AHEAD: usize = 4;
+
 enum Blocks<'a> {
-    Plain { table: Vec<u32>, next: usize, left: u64 },
-    Packed { inner: Box<Stream<'a>>, left: u32, budget: u64 },
+    Plain {
+        table: Vec<u32>,
+        next: usize,
+        left: u64,
+    },
+    Packed {
+        inner: Box<Stream<'a>>,
+        left: u32,
+        budget: u64,
+    },
+    /// Unpacked by another thread.
+    Ahead(Receiver<Result<Vec<u8>, IoError>>),
 }
 
 /// A file of the container, read front to back.
@@ -204,6 +224,43 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     fn new(container: &'a Container<'a>, name: &str, blocks: Blocks<'a>) -> Self {
         Self { container, name: name.to_owned(), blocks, buffer: Vec::new(), at: 0, before: 0 }
+    }
+
+    /// The same file, unpacked by a thread of its own while it is read; as it is where it is not
+    /// packed, or the system has no thread to give.
+    pub fn ahead<'scope, 'env>(self, scope: &'scope Scope<'scope, 'env>) -> Self
+    where
+        'a: 'scope,
+    {
+        if !matches!(self.blocks, Blocks::Packed { .. }) {
+            return self;
+        }
+        let (sender, receiver) = sync_channel(BLOCKS_AHEAD);
+        let made = Self::new(self.container, &self.name, Blocks::Ahead(receiver));
+        // Handed over through a lock, so that it is still there where no thread starts.
+        let waiting = Arc::new(Mutex::new(Some(self)));
+        let taken = Arc::clone(&waiting);
+        let take =
+            |from: &Mutex<Option<Self>>| from.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
+            let Some(mut stream) = take(&taken) else { return };
+            loop {
+                let block = match stream.refill() {
+                    Ok(false) => return,
+                    Ok(true) => Ok(std::mem::take(&mut stream.buffer)),
+                    Err(error) => Err(error),
+                };
+                // An error is the last that can be told; who reads no more has hung up.
+                let ends = block.is_err();
+                if sender.send(block).is_err() || ends {
+                    return;
+                }
+            }
+        });
+        match thread {
+            Ok(_) => made,
+            Err(_) => take(&waiting).unwrap_or(made),
+        }
     }
 
     /// Bytes taken so far.
@@ -225,6 +282,18 @@ impl<'a> Stream<'a> {
             self.at = 0;
         }
         match &mut self.blocks {
+            Blocks::Ahead(blocks) => match blocks.recv() {
+                Ok(block) => {
+                    let block = block?;
+                    match self.buffer.is_empty() {
+                        true => self.buffer = block,
+                        false => self.buffer.extend_from_slice(&block),
+                    }
+                    Ok(true)
+                }
+                // The other thread came to the end.
+                Err(_) => Ok(false),
+            },
             Blocks::Plain { table, next, left } => {
                 let Some(&number) = table.get(*next) else { return Ok(false) };
                 let (_, payload) = self.container.read_chunk(number, &self.name)?;

@@ -56,12 +56,15 @@ impl Stream {
         }
         let mut held = Vec::new();
         if len <= HELD {
-            for start in (0..len).step_by(PART) {
-                events.read(start..(start + PART).min(len), &mut |block| {
-                    if let Block::U16(values) = block {
-                        held.extend_from_slice(values);
-                    }
-                })?;
+            let mut take = |block: Block<'_>| {
+                if let Block::U16(values) = block {
+                    held.extend_from_slice(values);
+                }
+            };
+            if !events.read_whole(&mut take)? {
+                for start in (0..len).step_by(PART) {
+                    events.read(start..(start + PART).min(len), &mut take)?;
+                }
             }
             return Ok(Self::held(held));
         }

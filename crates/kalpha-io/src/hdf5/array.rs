@@ -1,6 +1,6 @@
 //! A dataset of an HDF5 file by rows.
 
-use super::{DEFLATE_FACTOR, ZEROS_FACTOR, fail};
+use super::{DEFLATE_FACTOR, ZEROS_FACTOR, fail, whole};
 use crate::{
     Input, IoError,
     blocks::{Blocks, Stored},
@@ -222,6 +222,11 @@ impl Blocks for Hdf5Array {
 
     fn read(&self, range: Range<usize>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), IoError> {
         for_each_box(&self.grid, range, &mut |part| self.read_box(part, take))
+    }
+
+    fn read_whole(&self, take: &mut dyn FnMut(Block<'_>)) -> Result<bool, IoError> {
+        let order: Vec<usize> = self.navigation.iter().copied().chain(self.spectrum).collect();
+        whole::read(&self.input, &self.object, &self.data, &self.shape, &order, take)
     }
 
     fn rows_at_once(&self) -> usize {

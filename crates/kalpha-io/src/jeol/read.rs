@@ -59,15 +59,15 @@ impl Scan<'_> {
     }
 }
 
-fn at<'a>(tree: &'a Value, path: &[&str]) -> Option<&'a Value> {
+pub(super) fn at<'a>(tree: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(tree, |node, key| node.get(*key))
 }
 
-fn number(tree: &Value, path: &[&str]) -> Option<f64> {
+pub(super) fn number(tree: &Value, path: &[&str]) -> Option<f64> {
     at(tree, path)?.as_f64().filter(|x| x.is_finite())
 }
 
-fn text<'a>(tree: &'a Value, path: &[&str]) -> Option<&'a str> {
+pub(super) fn text<'a>(tree: &'a Value, path: &[&str]) -> Option<&'a str> {
     at(tree, path)?.as_str().map(str::trim).filter(|t| !t.is_empty())
 }
 

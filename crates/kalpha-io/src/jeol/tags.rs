@@ -1,7 +1,14 @@
-//! The header of a `.pts` and its tree of tags.
+//! The headers of the files and their trees of tags.
 //!
-//! Byte 4: `PTTDFILE`; u32 at 24 bytes of the tree, 28 first byte of the events, 32 bytes of
-//! events. The tree starts at byte 317. A tag is u8 1, u32 length of the name, the name
+//! `.pts`, byte 4: `PTTDFILE`; u32 at 24 bytes of the tree, 28 first byte of the events, 32 bytes
+//! of events. The tree starts at byte 317.
+//!
+//! `.img` and `.map`, byte 4: `JED-2200:LibJxImageForm`; u32 at 36 and 44 first bytes of two trees,
+//! of the preview and of the image, each behind 12 zeros.
+//!
+//! `.ASW`: one tree behind 12 zeros, whose first tag is `FileType`.
+//!
+//! A tag is u8 1, u32 length of the name, the name
 //! (NUL-ended), u32 type, u32 bytes, the value, the tags below it, u8 255. Types: 1 u8, 2 u16,
 //! 3 i32, 4 f32, 5 f64, 6 to 10 arrays of these, 11 boolean, 12 text, 13 texts, 14 number of a
 //! choice.
@@ -11,6 +18,15 @@ use serde_json::{Map, Value, json};
 
 /// From byte 4 on.
 pub(super) const MAGIC: &[u8] = b"PTTDFILE";
+
+/// From byte 4 of an image on.
+pub(super) const IMAGE_MAGIC: &[u8] = b"JED-2200:LibJxImageForm";
+
+/// The first bytes of a project.
+pub(super) const PROJECT_MAGIC: &[u8] = b"\0\0\0\0\0\0\0\0\0\0\0\0\x01\x09\0\0\0FileType\0";
+
+/// Bytes in front of a tree.
+const LEAD: usize = 12;
 
 const TREE: usize = 317;
 const DEPTH: usize = 32;
@@ -29,24 +45,42 @@ struct Parser<'a> {
     at: usize,
 }
 
+fn word(input: &Input, at: usize) -> Result<usize, IoError> {
+    let bytes = input.bytes();
+    let word = bytes.get(at..).and_then(|b| b.first_chunk::<4>());
+    let short = || input.corrupt(at as u64, "header", format!("{} bytes", at + 4), bytes.len());
+    Ok(u32::from_le_bytes(*word.ok_or_else(short)?) as usize)
+}
+
+/// The tree that starts at a byte.
+fn tree(input: &Input, at: usize) -> Result<Value, IoError> {
+    let mut parser = Parser { input, at };
+    Ok(Value::Object(parser.children(DEPTH)?.0))
+}
+
+/// The tags of an image.
+pub(super) fn image(input: &Input) -> Result<Value, IoError> {
+    tree(input, word(input, 44)?.saturating_add(LEAD))
+}
+
+/// The tags of a project.
+pub(super) fn project(input: &Input) -> Result<Value, IoError> {
+    tree(input, LEAD)
+}
+
+/// The header of a list of events.
 pub(super) fn read(input: &Input) -> Result<Header, IoError> {
     let bytes: &[u8] = input.bytes();
-    let word = |at: usize| -> Result<usize, IoError> {
-        let word = bytes.get(at..).and_then(|b| b.first_chunk::<4>());
-        let short = || input.corrupt(at as u64, "header", "36 bytes", bytes.len());
-        Ok(u32::from_le_bytes(*word.ok_or_else(short)?) as usize)
-    };
     if bytes.get(4..12) != Some(MAGIC) {
         let got = format!("{:02x?}", bytes.get(4..12).unwrap_or_default());
         return Err(input.corrupt(4, "magic", "PTTDFILE", got));
     }
-    let (events, stated) = (word(28)?, word(32)?);
+    let (events, stated) = (word(input, 28)?, word(input, 32)?);
     let left = bytes.len().checked_sub(events).ok_or_else(|| {
         let expected = format!("at most {}", bytes.len());
         input.corrupt(28, "first byte of the events", expected, events)
     })?;
-    let mut parser = Parser { input, at: TREE };
-    let tags = Value::Object(parser.children(DEPTH)?.0);
+    let tags = tree(input, TREE)?;
     Ok(Header { tags, events, bytes: stated.min(left) })
 }
 

@@ -3,7 +3,7 @@
 use super::{MAGIC, block::Block, lines::Lines};
 use crate::{
     Input, IoError,
-    signal_list::{Signal, SignalList, Whole, axis_of_points, short, unique},
+    signal_list::{Series, Signal, SignalList, Whole, axis_of_points, short, unique},
     xml,
 };
 use kalpha_core::{Axis, Code, Diagnostic, Metadata, Modality, Unit};
@@ -187,11 +187,59 @@ fn abscissa(input: &Input, header: &Header, block: &Block) -> Result<(Axis, usiz
     }
 }
 
+/// Blocks of one region, recorded at several values of the first experimental variable.
+struct Profile {
+    region: String,
+    sample: String,
+    axis: Axis,
+    points: Vec<f64>,
+    /// Places in the list of signals.
+    members: Vec<usize>,
+}
+
+/// Adds a block to the profile of its region.
+fn join(profiles: &mut Vec<Profile>, header: &Header, block: &Block, axis: &Axis, place: usize) {
+    let Some(point) = block.number(11, 0).filter(|_| !header.variables.is_empty()) else { return };
+    let region = match format!("{}{}", block.text(29, 0), block.text(30, 0)) {
+        species if species.is_empty() => block.id.clone(),
+        species => species,
+    };
+    let own = |p: &&mut Profile| p.region == region && p.sample == block.sample && p.axis == *axis;
+    match profiles.iter_mut().find(own) {
+        Some(profile) => {
+            profile.points.push(point);
+            profile.members.push(place);
+        }
+        None => profiles.push(Profile {
+            region,
+            sample: block.sample.clone(),
+            axis: axis.clone(),
+            points: vec![point],
+            members: vec![place],
+        }),
+    }
+}
+
+/// The profiles as rows: those whose variable takes several values.
+fn series(header: &Header, profiles: Vec<Profile>) -> Vec<Series> {
+    let Some((label, unit)) = header.variables.first() else { return Vec::new() };
+    let changes = |p: &Profile| p.points.windows(2).any(|pair| pair[0] != pair[1]);
+    let profiles: Vec<Profile> = profiles.into_iter().filter(changes).collect();
+    let names = unique(profiles.iter().map(|p| format!("{} by {}", p.region, short(label))));
+    let made = profiles.into_iter().zip(names).map(|(profile, name)| Series {
+        name,
+        axis: axis_of_points(label, Unit::parse(unit), profile.points),
+        members: profile.members,
+    });
+    made.collect()
+}
+
 fn block_signals(
     input: &Input,
     header: &Header,
     block: &mut Block,
     list: &mut SignalList,
+    profiles: &mut Vec<Profile>,
 ) -> Result<(), IoError> {
     let (axis, from) = abscissa(input, header, block)?;
     let metadata = metadata(header, block);
@@ -204,6 +252,7 @@ fn block_signals(
         list.diagnostics.push(Diagnostic::warning(Code::VendorDisagrees, message));
         return Ok(());
     }
+    join(profiles, header, block, &axis, list.signals.len());
     let columns = std::mem::take(&mut block.ordinates).into_iter().zip(&variables).skip(from);
     for (place, (values, (label, unit))) in columns.enumerate() {
         let counts = pulses && place == 0 && matches!(unit.as_str(), "d" | "n" | "counts" | "");
@@ -231,10 +280,10 @@ pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
         diagnostics: Vec::new(),
     };
     let mut first: Option<Block> = None;
-    let mut blocks = Vec::new();
+    let (mut blocks, mut profiles) = (Vec::new(), Vec::new());
     for number in 1..=header.blocks {
         let mut block = Block::read(input, &mut lines, &header, first.as_ref(), number)?;
-        block_signals(input, &header, &mut block, &mut list)?;
+        block_signals(input, &header, &mut block, &mut list, &mut profiles)?;
         blocks.push(block.vendor());
         first.get_or_insert(block);
     }
@@ -244,6 +293,11 @@ pub(super) fn list(input: &Input) -> Result<SignalList, IoError> {
     }
     let names = unique(list.signals.iter_mut().map(|s| std::mem::take(&mut s.name)));
     list.signals.iter_mut().zip(names).for_each(|(s, name)| s.name = name);
+    list.series = series(&header, profiles);
+    // A depth profile is what its file was recorded for.
+    if !list.series.is_empty() && header.mode.contains("DP") {
+        list.default = list.signals.len();
+    }
     list.vendor = json!({
         "institution": header.institution,
         "instrument": header.instrument,

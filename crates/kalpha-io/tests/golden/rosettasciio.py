@@ -174,12 +174,15 @@ def renishaw():
 
 
 def single():
-    """One spectrum, one map of events."""
+    """One spectrum; a map of events and images of JEOL."""
     (spectrum,) = read("bruker", "data/formats/bruker_m6.spx")
     yield entry("data/formats/bruker_m6.spx", None, spectrum)
     file = "data/formats/jeol/View000_0000006.pts"
     (found,) = read("jeol", file)
     yield entry(file, None, found)
+    for name in ["View000_0000000.img", "View000_0000001.map"]:
+        (found,) = read("jeol", f"data/formats/jeol/{name}")
+        yield entry(f"data/formats/jeol/{name}", None, found)
 
 
 def main():

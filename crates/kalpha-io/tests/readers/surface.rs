@@ -105,3 +105,55 @@ fn vamas_of_the_reference_data() {
         assert!(!has(&dataset, Code::VendorDisagrees));
     }
 }
+
+/// A depth profile of two regions at these etch times, three points each.
+fn profile(mode: &str, times: &[f64]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut add = |text: &str| lines.extend(text.split('|').map(str::to_owned));
+    add("VAMAS Surface Chemical Analysis Standard Data Transfer Format 1988 May 4");
+    add("an institute|a spectrometer|me|exp|0");
+    add(&format!("{mode}|REGULAR|1|1|Etch Time|s|0|0|0|0|{}", 2 * times.len()));
+    for (cycle, time) in times.iter().enumerate() {
+        for (region, (element, shell)) in [("C", "1s"), ("O", "1s")].into_iter().enumerate() {
+            add(&format!("Cycle {cycle}|a sample|2024|1|2|3|4|5|0|0|XPS|{time}|Al mono"));
+            if mode == "SDP" {
+                add("Ar|1|1");
+            }
+            add("1486.6|150|1E37|1E37|1E37|1E37|FAT|20|1E37|4.5|0|1E37|1E37|1E37|1E37");
+            add(&format!("{element}|{shell}|-1|Binding Energy|eV|{}|-0.5", 290 + 245 * region));
+            add("1|Intensity|d|pulse counting|0.1|1|0");
+            if mode == "SDP" {
+                add("2000|1|1|1|45|0|sputter");
+            }
+            add("1E37|1E37|1E37|0|3|0|99");
+            (0..3).for_each(|i| add(&format!("{}", 100 * region + 10 * cycle + i)));
+        }
+    }
+    lines.push("end of experiment".to_owned());
+    lines.join("\r\n")
+}
+
+#[test]
+fn blocks_of_a_depth_profile_are_rows() {
+    let text = profile("SDP", &[0.0, 30.0, 90.0]);
+    let dataset = from_text("a.vms", &text, None).unwrap();
+    let taken = |d: &kalpha_core::Diagnostic| d.message.contains("C1s by Etch Time was read");
+    assert!(dataset.diagnostics.iter().any(taken));
+    let meta = dataset.meta();
+    let axis = &meta.navigation[0];
+    assert_eq!((axis.name.as_str(), &axis.unit), ("Etch Time", &Unit::Second));
+    assert_eq!(axis.to_vec(), [0.0, 30.0, 90.0]);
+    assert_eq!(meta.signal.to_vec(), [290.0, 289.5, 289.0]);
+    assert_eq!(values(&dataset), [0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 20.0, 21.0, 22.0]);
+    assert!(meta.noise.is_counts());
+    let oxygen = from_text("a.vms", &text, Some("O1s by Etch Time")).unwrap();
+    assert_eq!(values(&oxygen)[..4], [100.0, 101.0, 102.0, 110.0]);
+    let block = from_text("a.vms", &text, Some("Cycle 1")).unwrap();
+    assert_eq!(values(&block), [10.0, 11.0, 12.0]);
+    // In another mode the rows are offered, and one that never changes is no variable.
+    let list = profile("NORM", &[0.0, 30.0]);
+    assert!(values(&from_text("a.vms", &list, None).unwrap()) == [0.0, 1.0, 2.0]);
+    assert_eq!(from_text("a.vms", &list, Some("C1s by Etch Time")).unwrap().meta().rows, 2);
+    let same = profile("NORM", &[5.0, 5.0]);
+    assert!(from_text("a.vms", &same, Some("C1s by Etch Time")).is_err());
+}
