@@ -13,7 +13,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Analyse a file: elements, phases, composition with error budgets, unexpected pixels
+    /// Run a recipe on a file: an EDS map becomes elements, phases and composition with budgets
     Run(RunArgs),
     /// Show what a file holds, without analysing it
     Inspect(InspectArgs),
@@ -49,9 +49,12 @@ pub struct ReadArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub read: ReadArgs,
-    /// Run this recipe instead of the default one
-    #[arg(long, value_name = "FILE")]
+    /// Run this recipe, a file or the name of a default one, instead of the file's own default
+    #[arg(long, value_name = "FILE|NAME")]
     pub recipe: Option<PathBuf>,
+    /// Run these steps, in this order, such as baseline.arpls (kalpha recipe steps lists them)
+    #[arg(long = "step", value_name = "ID", conflicts_with = "recipe", value_delimiter = ',')]
+    pub steps: Vec<String>,
     /// Elements to quantify; all that are found are fitted anyway
     #[arg(long, value_delimiter = ',', value_name = "Fe,Pt")]
     pub elements: Vec<String>,
@@ -73,7 +76,7 @@ pub struct RunArgs {
     /// Replace an output folder that kalpha did not write
     #[arg(long)]
     pub force: bool,
-    /// Print one JSON document (schema kalpha.eds/1) instead of the short answer
+    /// Print one JSON document (schema kalpha.eds/1 or kalpha.spectra/1) instead of the short answer
     #[arg(long)]
     pub json: bool,
     /// Threads; default: one per core. The numbers do not depend on it

@@ -19,9 +19,10 @@ pub fn recipe(args: &RecipeArgs) -> anyhow::Result<()> {
             write!(out, "{}", recipe.resolved()?.to_toml()?)?;
         }
         RecipeCommand::Check { recipe, read } => {
-            let recipe = load(recipe)?;
+            let recipe = named(recipe)?;
             let dataset = input::open(read)?;
-            let ports = BTreeMap::from([("counts".into(), PortMeta::Rows(dataset.meta().clone()))]);
+            let rows = || PortMeta::Rows(dataset.meta().clone());
+            let ports = BTreeMap::from([("counts".into(), rows()), ("spectra".into(), rows())]);
             let checked = recipe.check(&dataset.metadata, ports)?;
             for step in &checked.steps {
                 for diagnostic in &step.plan.diagnostics {
@@ -47,6 +48,14 @@ pub fn recipe(args: &RecipeArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The recipe of this name, or in this file.
+pub fn named(path: &Path) -> anyhow::Result<Recipe> {
+    match path.to_str().and_then(defaults::recipe) {
+        Some(recipe) if !path.exists() => Ok(recipe),
+        _ => load(path),
+    }
 }
 
 /// Reads a recipe file.

@@ -41,7 +41,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 /// The recipe of this run: the file's or the default one, with what was typed on top.
 fn choose(args: &RunArgs, dataset: &Dataset) -> anyhow::Result<Recipe> {
     let mut recipe = match &args.recipe {
-        Some(path) => recipe_file::load(path)?,
+        _ if !args.steps.is_empty() => {
+            args.steps.iter().fold(Recipe::new("steps"), |recipe, id| recipe.with(id.trim()))
+        }
+        Some(path) => recipe_file::named(path)?,
         None => default_recipe(dataset, args)?,
     };
     if let Some(seed) = args.seed {
@@ -85,10 +88,10 @@ fn default_recipe(dataset: &Dataset, args: &RunArgs) -> anyhow::Result<Recipe> {
     match modality {
         Some(Modality::Eds) => Ok(defaults::eds()),
         Some(other) => bail!(
-            "there is no default recipe for {other} yet (hint: give one with --recipe, or --set modality=eds)"
+            "there is no default recipe for {other} yet (hint: --step baseline.asls, --recipe FILE, or --set modality=eds)"
         ),
         None => bail!(
-            "the file does not say which kind of spectroscopy it holds (hint: --set modality=eds)"
+            "the file does not say which kind of spectroscopy it holds (hint: --set modality=eds, or name what to do: --step baseline.asls)"
         ),
     }
 }

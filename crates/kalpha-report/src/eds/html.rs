@@ -20,12 +20,9 @@ use super::{
 use crate::{
     figure::Escaped,
     number::{Style, line_name},
+    page::{alert, page, prose, recipe, sentence, table, warnings},
 };
-use kalpha_core::Severity;
 use std::fmt::Write;
-
-const STYLE: &str = include_str!("../assets/report.css");
-const SCRIPT: &str = include_str!("../assets/report.js");
 
 /// Numbers in the page.
 const N: Style = Style::Typeset;
@@ -42,45 +39,14 @@ pub fn report_html(document: &EdsDocument, figures: &EdsFigures) -> String {
         ("unexpected", "Unexpected", flags::section(document, figures)),
         ("rank", "Components", rank::section(document, figures)),
         ("intensities", "Intensities", tables::intensities(document)),
-        ("warnings", "Warnings", notes::warnings(document)),
-        ("recipe", "Recipe", notes::recipe(document, figures)),
-    ];
-    let present = || sections.iter().filter(|(_, _, body)| !body.is_empty());
-    let mut out = String::with_capacity(1 << 20);
-    let title = Escaped(&document.title);
-    let _ = write!(
-        out,
-        concat!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
-            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; ",
-            "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n",
-            "<meta name=\"color-scheme\" content=\"light dark\">\n",
-            "<title>{} \u{2013} kalpha</title>\n<style>\n{}</style>\n</head>\n<body>\n"
+        ("warnings", "Warnings", warnings(&document.warnings)),
+        (
+            "recipe",
+            "Recipe",
+            recipe(&document.outputs, &figures.recipe_toml, &figures.provenance_json),
         ),
-        title, STYLE
-    );
-    out += &header(document);
-    out += "<nav aria-label=\"Sections\"><ul>";
-    for (id, name, _) in present() {
-        let _ = write!(out, r##"<li><a href="#{id}">{name}</a></li>"##);
-    }
-    out += "</ul></nav>\n<main>\n";
-    for (id, name, body) in present() {
-        let _ = writeln!(
-            out,
-            "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{name}</h2>\n{body}\n</section>"
-        );
-    }
-    let program = if document.program.is_empty() { "kalpha" } else { &document.program };
-    let _ = write!(
-        out,
-        "</main>\n<footer>{} \u{b7} schema {}</footer>\n<script>\n{}</script>\n</body>\n</html>\n",
-        Escaped(program),
-        Escaped(&document.schema),
-        SCRIPT
-    );
-    out
+    ];
+    page(&document.title, &header(document), &sections, &document.program, &document.schema)
 }
 
 fn header(document: &EdsDocument) -> String {
@@ -145,15 +111,7 @@ fn header(document: &EdsDocument) -> String {
         let _ = write!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(&value));
     }
     out += "</dl>\n";
-    let warnings = document.warnings.iter().filter(|w| w.severity == Severity::Warning).count();
-    if warnings > 0 {
-        let plural = if warnings == 1 { "warning" } else { "warnings" };
-        let _ = writeln!(
-            out,
-            r##"<p class="alert"><a href="#warnings">{warnings} {plural}</a>: read before using a number.</p>"##
-        );
-    }
-    out + "</header>\n"
+    out + &alert(&document.warnings) + "</header>\n"
 }
 
 fn sum_section(document: &EdsDocument, figures: &EdsFigures) -> String {
@@ -241,60 +199,6 @@ fn cause(cause: &kalpha_core::Cause) -> String {
         },
         other => other.to_string().replace('_', " "),
     }
-}
-
-/// A message as a sentence: capital first, full stop last.
-fn sentence(text: &str) -> String {
-    let text = text.trim();
-    let mut chars = text.chars();
-    let mut out = match (chars.next(), chars.clone().next()) {
-        // `k-factor` and `p-value` keep their letter.
-        (Some(first), second) if second.is_none_or(|c| c.is_alphabetic() || c == ' ') => {
-            first.to_uppercase().chain(chars).collect()
-        }
-        _ => text.to_owned(),
-    };
-    if out.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '%') {
-        out.push('.');
-    }
-    prose(&out)
-}
-
-/// Flags whose value is the next word.
-const VALUED: [&str; 5] = ["--specimen", "--set", "--param", "--recipe", "--output"];
-
-/// Prose of the document, escaped, with command-line flags in a fixed font on one line.
-fn prose(text: &str) -> String {
-    let mut out: Vec<String> = Vec::new();
-    let mut words = text.split(' ');
-    while let Some(word) = words.next() {
-        if !word.starts_with("--") || word.len() == 2 {
-            out.push(Escaped(word).to_string());
-            continue;
-        }
-        let value = VALUED.contains(&word).then(|| words.next()).flatten();
-        let whole = value.map_or_else(|| word.to_owned(), |value| format!("{word} {value}"));
-        // Punctuation behind a value belongs to the sentence.
-        let code = whole.trim_end_matches([',', ';', '.']);
-        let rest = whole.get(code.len()..).unwrap_or_default();
-        let (code, rest) = if rest.starts_with("..") { (whole.as_str(), "") } else { (code, rest) };
-        out.push(format!("<code class=\"flag\">{}</code>{rest}", Escaped(code)));
-    }
-    out.join(" ")
-}
-
-/// A table in a box of its own that scrolls sideways on narrow screens.
-fn table(caption: &str, head: &[(&str, &str)], rows: &str) -> String {
-    let mut out = String::from("<div class=\"table\"><table>");
-    if !caption.is_empty() {
-        let _ = write!(out, "<caption>{caption}</caption>");
-    }
-    out += "<thead><tr>";
-    for (class, name) in head {
-        let _ = write!(out, r#"<th scope="col" class="{class}">{name}</th>"#);
-    }
-    let _ = write!(out, "</tr></thead><tbody>{rows}</tbody></table></div>");
-    out
 }
 
 /// The value of a quantity with its whole uncertainty.

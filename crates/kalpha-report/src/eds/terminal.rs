@@ -1,14 +1,13 @@
 //! The short answer that `kalpha run` prints.
 
 use super::document::{Composition, EdsDocument, Quantification, Role, places};
-use crate::number::Style;
-use kalpha_core::{Quantity, Severity};
+use crate::{
+    answer::{Answer, GLUE, printable},
+    number::Style,
+};
+use kalpha_core::Quantity;
 
 const N: Style = Style::Plain;
-/// Lines do not grow beyond this.
-const WIDTH: usize = 78;
-/// Holds what belongs on one line.
-const GLUE: char = '\u{a0}';
 /// Phases and flags shown before "and n more".
 const MOST: usize = 6;
 
@@ -17,55 +16,27 @@ const MOST: usize = 6;
 /// `color` puts headings in bold and refusals and warnings in yellow (leave it off under
 /// `NO_COLOR` or when the output is no terminal). `report` is where the report was written.
 pub fn answer(document: &EdsDocument, color: bool, report: Option<&str>) -> String {
-    let mut page = Page { color, lines: Vec::new() };
+    let mut page = Page(Answer::new(color));
     page.heading(document);
     page.elements(document);
     page.composition(document);
     page.phases(document);
     page.flagged(document);
-    page.warnings(document);
+    page.0.warnings(&document.warnings);
     if let Some(report) = report {
-        page.entry("Report", report);
+        page.0.entry("Report", report);
     }
-    page.lines.join("\n")
+    page.0.finish()
 }
 
-struct Page {
-    color: bool,
-    lines: Vec<String>,
-}
-
-/// Text of a file without control characters, so that it cannot drive the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
+/// The answer of an EDS run.
+struct Page(Answer);
 
 impl Page {
-    fn style(&self, code: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    /// `Name      text`, wrapped between words.
-    fn entry(&mut self, name: &str, text: &str) {
-        self.entry_styled(name, text, "");
-    }
-
-    fn entry_styled(&mut self, name: &str, text: &str, code: &str) {
-        let mut first = true;
-        for line in wrapped(&printable(text), WIDTH - 13) {
-            let name = if first { name } else { "" };
-            let line = if code.is_empty() { line } else { self.style(code, &line) };
-            let padded = format!("{name:<13}");
-            let padded = if first { self.style("1", &padded) } else { padded };
-            self.lines.push(format!("{padded}{line}"));
-            first = false;
-        }
-    }
-
     fn heading(&mut self, document: &EdsDocument) {
         let shape = &document.shape;
         let title = printable(&document.title);
-        self.lines.push(self.style("1", &title));
+        self.0.line(self.0.style("1", &title));
         let used = N.count(document.counts.used);
         let per_pixel = N.short(document.counts.per_pixel);
         let mut facts = match (shape.rows, shape.cols) {
@@ -78,15 +49,15 @@ impl Page {
         if let Some(specimen) = &document.specimen {
             facts += &format!(", {}", specimen.kind);
         }
-        self.lines.push(facts);
+        self.0.line(facts);
         if let Some(strobe) = &document.counts.strobe {
-            self.lines.push(format!(
+            self.0.line(format!(
                 "strobe peak left out: {} counts ({} %)",
                 N.count(strobe.counts),
                 N.short(100.0 * strobe.fraction)
             ));
         }
-        self.lines.push(String::new());
+        self.0.line(String::new());
     }
 
     fn elements(&mut self, document: &EdsDocument) {
@@ -99,10 +70,10 @@ impl Page {
         };
         let specimen = list(|role| role == Role::Specimen);
         let none = if document.elements_sought() { "none detected" } else { "not looked for" };
-        self.entry("Elements", if specimen.is_empty() { none } else { &specimen });
+        self.0.entry("Elements", if specimen.is_empty() { none } else { &specimen });
         let other = list(|role| role != Role::Specimen);
         if !other.is_empty() {
-            self.entry("", &format!("not of the specimen: {other}"));
+            self.0.entry("", &format!("not of the specimen: {other}"));
         }
     }
 
@@ -111,9 +82,9 @@ impl Page {
             Quantification::Composition(composition) => self.fractions(composition),
             Quantification::NotQuantified(refusal) => {
                 let text = format!("not quantified: {}", refusal.message);
-                self.entry_styled("Composition", &text, "33");
+                self.0.entry_styled("Composition", &text, "33");
                 if !refusal.hint.is_empty() {
-                    self.entry("", &refusal.hint);
+                    self.0.entry("", &refusal.hint);
                 }
             }
         }
@@ -141,13 +112,13 @@ impl Page {
         let mut name = "Composition";
         for [symbol, atomic, parts, weight] in &rows {
             let text = format!("{symbol:<3}{atomic:>at$} at.% {parts:<split$}  {weight:>wt$} wt%");
-            let name_text = self.style("1", &format!("{name:<13}"));
-            self.lines.push(format!("{name_text}{text}"));
+            let name_text = self.0.style("1", &format!("{name:<13}"));
+            self.0.line(format!("{name_text}{text}"));
             name = "";
         }
         let out: Vec<&str> = composition.left_out.iter().map(|l| l.symbol.as_str()).collect();
         if !out.is_empty() {
-            self.entry("", &format!("left out: {}", out.join(", ")));
+            self.0.entry("", &format!("left out: {}", out.join(", ")));
         }
     }
 
@@ -187,11 +158,11 @@ impl Page {
                 let fractions = format!("{} at.%{more}", parts.join(", "));
                 text += &format!(" {GLUE}{GLUE}{}", fractions.replace(' ', &GLUE.to_string()));
             }
-            self.entry(name, &text);
+            self.0.entry(name, &text);
             name = "";
         }
         if document.phases.len() > MOST {
-            self.entry("", &format!("and {} more", document.phases.len() - MOST));
+            self.0.entry("", &format!("and {} more", document.phases.len() - MOST));
         }
     }
 
@@ -202,7 +173,7 @@ impl Page {
         let places = places(&document.flagged);
         if places.is_empty() {
             let none = if document.pixels_tested() { "no pixel" } else { "not tested" };
-            self.entry("Unexpected", none);
+            self.0.entry("Unexpected", none);
             return;
         }
         let plural = if places.len() == 1 { "place" } else { "places" };
@@ -220,29 +191,7 @@ impl Page {
             .collect();
         let more = if places.len() > MOST { ", ..." } else { "" };
         let text = format!("{} {plural}: {}{more}", places.len(), list.join(", "));
-        self.entry_styled("Unexpected", &text, "33");
-    }
-
-    fn warnings(&mut self, document: &EdsDocument) {
-        let count = |severity: Severity| {
-            document.warnings.iter().filter(|w| w.severity == severity).count()
-        };
-        let (warnings, notes) = (count(Severity::Warning), count(Severity::Note));
-        if warnings + notes == 0 {
-            return;
-        }
-        let number = |n: usize, word: &str| match n {
-            1 => format!("1 {word}"),
-            n => format!("{n} {word}s"),
-        };
-        let text = match (warnings, notes) {
-            (0, notes) => number(notes, "note"),
-            (warnings, 0) => number(warnings, "warning"),
-            (warnings, notes) => {
-                format!("{}, {}", number(warnings, "warning"), number(notes, "note"))
-            }
-        };
-        self.entry_styled("Warnings", &text, if warnings > 0 { "33" } else { "" });
+        self.0.entry_styled("Unexpected", &text, "33");
     }
 }
 
@@ -253,21 +202,4 @@ fn amount(quantity: &Quantity) -> String {
         (Quantity::Measured { value, .. }, None) => N.short(*value),
         (Quantity::UpperLimit { limit, .. }, _) => format!("< {}", N.short(*limit)),
     }
-}
-
-/// Lines of at most `width` characters, broken at spaces; no-break spaces hold and become
-/// plain ones. A longer word stands alone.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.iter_mut().for_each(|line| *line = line.replace(GLUE, " "));
-    lines
 }

@@ -2,14 +2,10 @@
 
 use super::{N, prose, sentence, table};
 use crate::{
-    eds::{
-        document::{Calibration, EdsDocument, Estimate},
-        figures::EdsFigures,
-    },
+    eds::document::{Calibration, EdsDocument, Estimate},
     figure::Escaped,
     number::line_name,
 };
-use kalpha_core::{Diagnostic, Severity};
 use std::fmt::Write;
 
 pub(super) fn calibration(document: &EdsDocument) -> String {
@@ -32,45 +28,6 @@ pub(super) fn calibration(document: &EdsDocument) -> String {
         ),
         Calibration::AsFile => String::new(),
     }
-}
-
-pub(super) fn warnings(document: &EdsDocument) -> String {
-    let mut sorted: Vec<&Diagnostic> = document.warnings.iter().collect();
-    sorted.sort_by_key(|w| std::cmp::Reverse(w.severity));
-    let mut out = String::new();
-    for warning in sorted {
-        let (class, name) = match warning.severity {
-            Severity::Warning => ("warning", "Warning"),
-            Severity::Note => ("note", "Note"),
-        };
-        let _ = write!(
-            out,
-            r#"<div class="{class}"><p><b>{name}: {}.</b> {}</p>"#,
-            Escaped(&words(&format!("{:?}", warning.code))),
-            sentence(&warning.message)
-        );
-        if !warning.hint.is_empty() {
-            let _ = write!(out, r#"<p class="hint">{}</p>"#, prose(&warning.hint));
-        }
-        if !warning.step.is_empty() {
-            let _ =
-                write!(out, r#"<p class="step">step <code>{}</code></p>"#, Escaped(&warning.step));
-        }
-        out += "</div>";
-    }
-    out
-}
-
-/// `NotConverged` as `not converged`.
-fn words(name: &str) -> String {
-    let mut out = String::new();
-    for (i, c) in name.chars().enumerate() {
-        if c.is_uppercase() && i > 0 {
-            out.push(' ');
-        }
-        out.extend(c.to_lowercase());
-    }
-    out
 }
 
 pub(super) fn truth(document: &EdsDocument) -> String {
@@ -96,32 +53,4 @@ pub(super) fn truth(document: &EdsDocument) -> String {
         format!("These data are simulated: {}.", Escaped(truth.about.trim_end_matches('.')));
     let head = [("", "Quantity"), ("num", "true"), ("num", "found"), ("", "unit"), ("", "")];
     table(&caption, &head, &rows)
-}
-
-pub(super) fn recipe(document: &EdsDocument, figures: &EdsFigures) -> String {
-    let mut out = String::new();
-    if !document.outputs.is_empty() {
-        let mut rows = String::new();
-        for output in &document.outputs {
-            let _ = write!(
-                rows,
-                r#"<tr><th scope="row"><code>{}</code></th><td>{}</td></tr>"#,
-                Escaped(&output.file),
-                Escaped(&output.about)
-            );
-        }
-        out += &table("Files beside this report.", &[("", "File"), ("", "holds")], &rows);
-    }
-    for (name, text, open) in
-        [("Recipe", &figures.recipe_toml, " open"), ("Provenance", &figures.provenance_json, "")]
-    {
-        if !text.is_empty() {
-            let _ = write!(
-                out,
-                "<details{open}><summary>{name}</summary><pre tabindex=\"0\">{}</pre></details>",
-                Escaped(text)
-            );
-        }
-    }
-    out
 }
