@@ -19,12 +19,13 @@
 
 use super::flags::{Flag, Test};
 use super::scan::ScanMap;
-use super::tail::{Null, Outside, PatchSpectrum};
+use super::tail::{EM_STEPS, Null, Outside, PatchSpectrum};
 use super::windows::{ScanFamily, Windows};
 use crate::nmf_kl::{kernel::csr_of, table::Table};
 use kalpha_core::{CellBuffer, Passes, Rows, StepError};
 use kalpha_num::statistics::ln_poisson_sf;
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 
 /// An end-member that flagged pixels have and the others lack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,13 @@ const LEAST_COUNTS: f64 = 200.0;
 const PRIOR: f64 = 10.0;
 /// Updates of an own spectrum.
 const UPDATES: usize = 60;
+/// Pixels whose abundances one job fits.
+const PIXELS_PER_JOB: usize = 32;
+/// Most updates of the abundances between two updates of the spectrum, once they have been
+/// fitted: both move together.
+const AGAIN_STEPS: usize = 5;
+/// Least abundance a fit starts from, over an even share.
+const START_SHARE: f64 = 1e-3;
 /// Shares of the pixel that are tried when other pixels are tested.
 const SHARES: [f64; 4] = [0.15, 0.3, 0.5, 0.8];
 /// Pixels around the tested one whose mean is its host: next to it, and farther out.
@@ -123,7 +131,7 @@ impl Places<'_> {
                     if pixels.len() < LEAST_PIXELS || counts < LEAST_COUNTS {
                         continue;
                     }
-                    let q = self.fitted(&table, &mean, &pixels);
+                    let q = self.fitted(passes, &table, &mean, &pixels)?;
                     if !explains(&q) {
                         continue;
                     }
@@ -144,7 +152,7 @@ impl Places<'_> {
         }
         for ((own, _), (groups, pixels)) in members.iter_mut().zip(&pixels_of) {
             if *groups > 1 {
-                own.spectrum = self.fitted(&table, &mean, pixels);
+                own.spectrum = self.fitted(passes, &table, &mean, pixels)?;
             }
         }
         self.elsewhere(passes, &table, &mut members, flags, inflation)?;
@@ -213,8 +221,15 @@ impl Places<'_> {
         groups
     }
 
-    /// Abundances of the null's end-members and of `q` in one pixel.
-    fn abundances(&self, table: &Table, q: &[f64], pixel: &Pixel, fit: &mut Outside) -> Vec<f64> {
+    /// Abundances of the null's end-members and of `q` in one pixel, from `start` where given.
+    fn abundances(
+        &self,
+        table: &Table,
+        q: &[f64],
+        pixel: &Pixel,
+        start: Option<&Vec<f64>>,
+        fit: &mut Outside,
+    ) -> Vec<f64> {
         let k = self.null.components;
         let amounts = self.null.fixed.of(pixel.row);
         fit.clear();
@@ -227,14 +242,26 @@ impl Places<'_> {
         }
         let mut norm = table.norm[..k].to_vec();
         norm.push(1.0);
-        let mut w = vec![pixel.total() / (k + 1) as f64; k + 1];
+        let even = pixel.total() / (k + 1) as f64;
+        // Updates multiply: what is nearly gone must be able to come back.
+        let mut w = match start {
+            Some(start) => start.iter().map(|w| w.max(START_SHARE * even)).collect(),
+            None => vec![even; k + 1],
+        };
         let none = vec![0.0; k + 1];
-        fit.fit(&mut w, &norm, &none, &none);
+        let most = if start.is_some() { AGAIN_STEPS } else { EM_STEPS };
+        fit.fit(&mut w, &norm, (&none, &none), most);
         w
     }
 
     /// The own spectrum of some pixels.
-    fn fitted(&self, table: &Table, mean: &[f64], pixels: &[Pixel]) -> Vec<f64> {
+    fn fitted(
+        &self,
+        passes: &dyn Passes,
+        table: &Table,
+        mean: &[f64],
+        pixels: &[Pixel],
+    ) -> Result<Vec<f64>, StepError> {
         let k = self.null.components;
         let mut q: Vec<f64> = mean.iter().map(|m| PRIOR * m).collect();
         for pixel in pixels {
@@ -245,20 +272,40 @@ impl Places<'_> {
             q.iter_mut().for_each(|q| *q /= sum.max(1e-300));
         };
         normalise(&mut q);
-        let mut fit = Outside::new(k + 1);
+        // Counts of q that a part of the pixels holds, and the abundances of these pixels.
+        let parts: Vec<Mutex<(Vec<f64>, Vec<Vec<f64>>)>> =
+            pixels.chunks(PIXELS_PER_JOB).map(|_| Mutex::default()).collect();
         for _ in 0..UPDATES {
-            let mut next: Vec<f64> = mean.iter().map(|m| PRIOR * m).collect();
-            for pixel in pixels {
-                let w = self.abundances(table, &q, pixel, &mut fit);
-                for (i, &(c, x)) in pixel.counts.iter().enumerate() {
-                    let c = usize::from(c);
-                    next[c] += f64::from(x) * w[k] * q[c] / fit.model(i, &w);
+            passes.parallel(parts.len(), &|job| {
+                let mut part = parts[job].lock().unwrap_or_else(PoisonError::into_inner);
+                let (held, before) = &mut *part;
+                held.clear();
+                held.resize(q.len(), 0.0);
+                let mut fit = Outside::new(k + 1);
+                let first = job * PIXELS_PER_JOB;
+                let last = (first + PIXELS_PER_JOB).min(pixels.len());
+                for (i, pixel) in pixels[first..last].iter().enumerate() {
+                    let w = self.abundances(table, &q, pixel, before.get(i), &mut fit);
+                    for (e, &(c, x)) in pixel.counts.iter().enumerate() {
+                        let c = usize::from(c);
+                        held[c] += f64::from(x) * w[k] * q[c] / fit.model(e, &w);
+                    }
+                    match before.get_mut(i) {
+                        Some(before) => *before = w,
+                        None => before.push(w),
+                    }
                 }
+                Ok(())
+            })?;
+            let mut next: Vec<f64> = mean.iter().map(|m| PRIOR * m).collect();
+            for part in &parts {
+                let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+                next.iter_mut().zip(&part.0).for_each(|(n, h)| *n += h);
             }
             normalise(&mut next);
             q = next;
         }
-        q
+        Ok(q)
     }
 
     /// True when, with `q`, no window of `families` holds more than expected.
@@ -268,7 +315,7 @@ impl Places<'_> {
         let mut expected = vec![0.0; families.len()];
         let mut counts = vec![0u64; families.len()];
         for pixel in pixels {
-            let w = self.abundances(table, q, pixel, &mut fit);
+            let w = self.abundances(table, q, pixel, None, &mut fit);
             for (i, &f) in families.iter().enumerate() {
                 let own: f64 = self.windows.channels[f].iter().map(|&c| q[usize::from(c)]).sum();
                 let mixed: f64 = (0..k).map(|j| w[j] * self.map.shares[j * lanes + f]).sum();

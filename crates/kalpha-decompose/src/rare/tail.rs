@@ -41,6 +41,8 @@ pub(crate) struct Refined {
     pub spread: f64,
 }
 
+/// Candidates that one job refines.
+const CANDIDATES_PER_JOB: usize = 256;
 /// Counts expected in a window of one end-member before any is seen (Jeffreys' prior).
 const PRIOR_COUNTS: f64 = 0.5;
 
@@ -57,7 +59,11 @@ pub(crate) fn refine(
     mut candidates: Vec<Candidate>,
 ) -> Result<Vec<Refined>, StepError> {
     candidates.sort_by_key(|c| (c.family, c.scale, c.y, c.x));
-    let groups: Vec<&[Candidate]> = candidates.chunk_by(|a, b| a.family == b.family).collect();
+    // One family may hold most of the candidates: its share is cut as well.
+    let groups: Vec<&[Candidate]> = candidates
+        .chunk_by(|a, b| a.family == b.family)
+        .flat_map(|family| family.chunks(CANDIDATES_PER_JOB))
+        .collect();
     let slots: Vec<Mutex<Vec<Refined>>> = groups.iter().map(|_| Mutex::new(vec![])).collect();
     let table = Table::new(null.spectra, null.components, rows.meta().channels);
     let largest = groups.iter().flat_map(|g| g.iter()).map(|c| c.size).max().unwrap_or(0);
@@ -346,11 +352,18 @@ impl Outside {
         log - dot(w, norm)
     }
 
-    /// EM from `w`; `pull` and `rate` are those of a gamma prior, 0 for none.
-    pub(super) fn fit(&self, w: &mut [f64], norm: &[f64], pull: &[f64], rate: &[f64]) {
+    /// At most `most` updates of EM from `w`; `prior` holds pull and rate of a gamma prior, 0 for
+    /// none.
+    pub(super) fn fit(
+        &self,
+        w: &mut [f64],
+        norm: &[f64],
+        (pull, rate): (&[f64], &[f64]),
+        most: usize,
+    ) {
         let k = self.components;
         let mut num = vec![0.0; k];
-        for _ in 0..EM_STEPS {
+        for _ in 0..most {
             num.fill(0.0);
             for (i, x) in self.x.iter().enumerate() {
                 let q = x / self.model(i, w);
@@ -376,11 +389,11 @@ impl Outside {
             prior.mean.iter().zip(&prior.variance).map(|(m, v)| m / v.max(1e-12)).collect();
         let pull: Vec<f64> = prior.mean.iter().zip(&rate).map(|(m, r)| m * r).collect();
         let mut with = prior.mean.clone();
-        self.fit(&mut with, norm, &pull, &rate);
+        self.fit(&mut with, norm, (&pull, &rate), EM_STEPS);
         let total: f64 = own.iter().sum();
         let mut free: Vec<f64> = own.iter().map(|w| w.max(1e-3 * total / k as f64)).collect();
         let none = vec![0.0; k];
-        self.fit(&mut free, norm, &none, &none);
+        self.fit(&mut free, norm, (&none, &none), EM_STEPS);
         let lost = self.log_likelihood(&free, norm) - self.log_likelihood(&with, norm);
         if 2.0 * lost > CONTRADICTION + 2.0 * (k as f64 - 1.0) {
             return (own.to_vec(), 0.0);
@@ -436,7 +449,7 @@ impl Outside {
 }
 
 /// Most EM updates of a prediction.
-const EM_STEPS: usize = 100;
+pub(super) const EM_STEPS: usize = 100;
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
