@@ -5,6 +5,8 @@ pub mod eigen;
 pub mod gram;
 pub mod least_squares;
 pub mod nnls;
+pub mod pls;
 pub mod rng;
 pub mod simd;
 pub mod statistics;
+pub mod svd;

@@ -11,7 +11,7 @@ mod special;
 
 pub use continuous::{
     chi2_cdf, chi2_quantile, chi2_sf, ln_normal_sf, normal_cdf, normal_quantile, normal_sf,
-    two_sided_normal,
+    student_t_cdf, student_t_quantile, two_sided_normal,
 };
 pub use discrete::{
     ln_binomial_pmf, ln_negative_binomial_sf, ln_poisson_cdf, ln_poisson_pmf, ln_poisson_sf,

@@ -1,6 +1,8 @@
-//! Normal and chi-squared distributions.
+//! Normal, chi-squared and Student distributions.
 
-use super::special::{erfc, ln_gamma_q_fraction, regularized_gamma_p, regularized_gamma_q};
+use super::special::{
+    erfc, ln_gamma_q_fraction, regularized_beta, regularized_gamma_p, regularized_gamma_q,
+};
 use std::f64::consts::{LN_2, SQRT_2};
 
 /// P(Z <= z) of the standard normal.
@@ -107,6 +109,42 @@ pub fn normal_quantile(p: f64) -> f64 {
         poly(&E, r - 5.0) / poly(&F, r - 5.0)
     };
     if q < 0.0 { -z } else { z }
+}
+
+/// P(T <= t) of Student's t with `freedom` > 0 degrees.
+pub fn student_t_cdf(t: f64, freedom: f64) -> f64 {
+    let tail = 0.5 * regularized_beta(freedom / (freedom + t * t), 0.5 * freedom, 0.5);
+    if t > 0.0 { 1.0 - tail } else { tail }
+}
+
+/// t with P(T <= t) = p for Student's t with `freedom` > 0 degrees; NaN for p outside [0, 1].
+///
+/// Bisection to the last bits.
+pub fn student_t_quantile(p: f64, freedom: f64) -> f64 {
+    if !(0.0..=1.0).contains(&p) || freedom.is_nan() || freedom <= 0.0 {
+        return f64::NAN;
+    }
+    if p < 0.5 {
+        return -student_t_quantile(1.0 - p, freedom);
+    }
+    if p == 0.5 {
+        return 0.0;
+    }
+    if p == 1.0 {
+        return f64::INFINITY;
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    while student_t_cdf(high, freedom) < p && high < 1e300 {
+        (low, high) = (high, 2.0 * high);
+    }
+    for _ in 0..200 {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if student_t_cdf(middle, freedom) < p { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
 }
 
 /// P(X <= x) of chi-squared with `freedom` degrees.

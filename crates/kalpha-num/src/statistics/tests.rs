@@ -126,3 +126,18 @@ fn special_functions() {
     close(erfc(5.0), 1.5374597944280349e-12, 1e-12);
     close(regularized_beta(0.3, 2.0, 5.0), 0.579825, 1e-10);
 }
+
+#[test]
+fn student_quantiles_equal_scipy() {
+    // scipy 1.17, t.ppf(p, freedom).
+    for (p, freedom, want) in [
+        (0.975, 19.0, 2.093024054408263),
+        (0.95, 4.0, 2.131846786326649),
+        (0.9995, 1.0, 636.6192487686583),
+        (0.2, 7.0, -0.8960296443137345),
+    ] {
+        close(student_t_quantile(p, freedom), want, 1e-9);
+    }
+    assert_eq!(student_t_quantile(0.5, 3.0), 0.0);
+    assert!(student_t_quantile(1.5, 3.0).is_nan());
+}
