@@ -102,7 +102,9 @@ impl InputMeta {
             port: port.to_owned(),
             got: meta.noise.clone(),
             expected: "raw Poisson counts",
-            hint: "give the counts as the detector recorded them, before any scaling",
+            hint: "scaling, subtracting and smoothing end the equality of variance and mean that a \
+                   Poisson likelihood rests on: put this step before such steps, or bind it to the \
+                   counts as the detector recorded them",
         })
     }
 }

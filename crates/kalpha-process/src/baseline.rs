@@ -2,4 +2,7 @@
 
 pub mod asls;
 pub mod bremsstrahlung;
+pub mod energy_scale;
+pub mod shirley;
 pub mod snip;
+pub mod tougaard;

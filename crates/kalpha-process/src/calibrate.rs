@@ -1,3 +1,4 @@
-//! Energy scale and resolution.
+//! Energy scale and resolution; axes from features of known position.
 
 pub mod energy;
+pub mod peaks;

@@ -1,8 +1,13 @@
-//! Preprocessing: baselines and calibration.
+//! Preprocessing of rows: baselines, alignment, normalisation, denoising, transfer, calibration.
 
+pub mod align;
 pub mod baseline;
 pub mod calibrate;
+pub mod denoise;
+mod instructions;
 pub mod normalize;
+mod reference;
 pub mod row_method;
 pub mod strobe;
 pub mod totals;
+pub mod transfer;

@@ -161,6 +161,9 @@ pub trait RowMethod: Send + Sync + 'static {
     fn apply(&self, block: &mut Block<'_>, scratch: &mut Self::Scratch);
 }
 
+/// First row, statuses and table of a cell.
+type Found = (usize, Vec<RowStatus>, Vec<f64>);
+
 /// Treated rows with what was found on the way.
 pub struct Treated {
     /// The rows.
@@ -254,7 +257,7 @@ pub fn treat<M: RowMethod>(
     let keep = n.saturating_mul(signal.len()).saturating_mul(8) <= KEEP_BYTES;
     let method = Arc::new(method);
     let outs = signal.len();
-    let found: Mutex<Vec<(usize, Vec<RowStatus>, Vec<f64>)>> = Mutex::new(Vec::new());
+    let found: Mutex<Vec<Found>> = Mutex::new(Vec::new());
     let note = |cell: &Cell<'_>, scratch: &CellScratch<M::Scratch>| {
         let part = (cell.first_row, scratch.status.clone(), scratch.table.clone());
         found.lock().unwrap_or_else(PoisonError::into_inner).push(part);

@@ -26,6 +26,20 @@ pub enum CheckError {
         /// Ports it has.
         known: String,
     },
+    /// A step wants counts, and an earlier step of the recipe has made something else of them.
+    #[error(
+        "step {step}: {artefact} comes from step {maker}, after which it holds counts no more. {source}"
+    )]
+    CountsNoMore {
+        /// The step.
+        step: String,
+        /// What it was given.
+        artefact: String,
+        /// The step that made it.
+        maker: String,
+        /// What the step says.
+        source: Box<StepError>,
+    },
     /// A step refuses its inputs or parameters.
     #[error("step {step}: {source}")]
     Step {
@@ -59,6 +73,7 @@ impl Recipe {
         let metadata = self.metadata_over(metadata)?;
         let recipe = self.resolved()?;
         let mut steps = Vec::with_capacity(recipe.step.len());
+        let mut makers: BTreeMap<String, String> = BTreeMap::new();
         for step in &recipe.step {
             let registered = registry::find(&step.id).ok_or_else(|| unknown(&step.id))?;
             let fail = |source| CheckError::Step { step: step.id.clone(), source };
@@ -110,11 +125,29 @@ impl Recipe {
                 }
             }
             let params = Value::Object(step.params.clone());
-            let plan = registered.plan(&params, &meta).map_err(fail)?;
+            let plan = registered.plan(&params, &meta).map_err(|source| {
+                let made = match &source {
+                    StepError::Noise { port, .. } => inputs
+                        .iter()
+                        .find(|(name, _)| name == port)
+                        .and_then(|(_, name)| makers.get_key_value(name)),
+                    _ => None,
+                };
+                match made {
+                    Some((artefact, maker)) => CheckError::CountsNoMore {
+                        step: step.id.clone(),
+                        artefact: artefact.clone(),
+                        maker: maker.clone(),
+                        source: Box::new(source),
+                    },
+                    None => fail(source),
+                }
+            })?;
             let mut outputs = Vec::new();
             for (port, made) in &plan.outputs {
                 let name = step.output.get(*port).map_or(*port, String::as_str).to_owned();
                 ports.insert(name.clone(), made.clone());
+                makers.insert(name.clone(), step.id.clone());
                 outputs.push(((*port).to_owned(), name));
             }
             let identity = format!(

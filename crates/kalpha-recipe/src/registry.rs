@@ -3,7 +3,10 @@
 use kalpha_core::{AnyStep, Registered};
 use kalpha_decompose as decompose;
 use kalpha_fit::eds;
-use kalpha_process::{self as process, row_method::Treatment};
+use kalpha_process::{
+    self as process,
+    row_method::{Background, Treatment},
+};
 use kalpha_quantify as quantify;
 
 #[rustfmt::skip]
@@ -23,6 +26,30 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<eds::families::PhaseFitStep>::new(),
     &Registered::<quantify::cliff_lorimer::CliffLorimerStep>::new(),
     &Registered::<Treatment<process::normalize::total::Total>>::new(),
+    &Registered::<Treatment<process::normalize::max::Max>>::new(),
+    &Registered::<Treatment<process::normalize::reference_peak::ReferencePeak>>::new(),
+    &Registered::<Treatment<process::normalize::snv::Snv>>::new(),
+    &Registered::<Treatment<process::normalize::msc::Msc>>::new(),
+    &Registered::<Treatment<process::normalize::min_max::MinMax>>::new(),
+    &Registered::<Treatment<process::normalize::edge_step::EdgeStep>>::new(),
+    &Registered::<Treatment<process::normalize::anscombe::Anscombe>>::new(),
+    &Registered::<Treatment<process::normalize::anscombe::AnscombeInverse>>::new(),
+    &Registered::<Treatment<process::normalize::poisson::Poisson>>::new(),
+    &Registered::<Treatment<process::align::shift::step::ShiftParams>>::new(),
+    &Registered::<Treatment<process::align::dtw::step::DtwParams>>::new(),
+    &Registered::<Treatment<process::align::cow::step::CowParams>>::new(),
+    &Registered::<Treatment<process::denoise::wavelet::Wavelet>>::new(),
+    &Registered::<Treatment<process::denoise::savitzky_golay::SavitzkyGolay>>::new(),
+    &Registered::<Treatment<process::denoise::whittaker::Whittaker>>::new(),
+    &Registered::<Treatment<process::denoise::despike::Despike>>::new(),
+    &Registered::<Treatment<process::transfer::step::SlopeBias>>::new(),
+    &Registered::<Treatment<process::transfer::step::Direct>>::new(),
+    &Registered::<Treatment<process::transfer::step::Piecewise>>::new(),
+    &Registered::<Treatment<process::transfer::step::Orthogonal>>::new(),
+    &Registered::<Treatment<process::transfer::step::Coral>>::new(),
+    &Registered::<Treatment<process::calibrate::peaks::step::Peaks>>::new(),
+    &Registered::<Background<process::baseline::shirley::Shirley>>::new(),
+    &Registered::<Background<process::baseline::tougaard::TougaardParams>>::new(),
 ];
 
 /// All registered steps.
