@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: kalpha against named peers, in the same run.
 
+mod align;
 mod io;
 mod pca;
 mod simulate;
@@ -13,6 +14,8 @@ pub enum Bench {
     Pca(pca::PcaArgs),
     /// Reading the reference files against RosettaSciIO and larch
     Io(io::IoArgs),
+    /// Time warping, optimised warping and zero-loss alignment against tslearn, cowarp and eXSpy
+    Align(align::AlignArgs),
 }
 
 /// Options of every benchmark.
@@ -37,6 +40,7 @@ pub fn run(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Pca(args) => pca::run(args),
         Bench::Io(args) => io::run(args),
+        Bench::Align(args) => align::run(args),
     }
 }
 

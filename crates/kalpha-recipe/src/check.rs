@@ -26,27 +26,13 @@ pub enum CheckError {
         /// Ports it has.
         known: String,
     },
-    /// A step wants counts, and an earlier step of the recipe has made something else of them.
-    #[error(
-        "step {step}: {artefact} comes from step {maker}, after which it holds counts no more. {source}"
-    )]
-    CountsNoMore {
-        /// The step.
-        step: String,
-        /// What it was given.
-        artefact: String,
-        /// The step that made it.
-        maker: String,
-        /// What the step says.
-        source: Box<StepError>,
-    },
     /// A step refuses its inputs or parameters.
     #[error("step {step}: {source}")]
     Step {
         /// The step.
         step: String,
         /// What it says.
-        source: StepError,
+        source: Box<StepError>,
     },
 }
 
@@ -76,7 +62,8 @@ impl Recipe {
         let mut makers: BTreeMap<String, String> = BTreeMap::new();
         for step in &recipe.step {
             let registered = registry::find(&step.id).ok_or_else(|| unknown(&step.id))?;
-            let fail = |source| CheckError::Step { step: step.id.clone(), source };
+            let fail =
+                |source| CheckError::Step { step: step.id.clone(), source: Box::new(source) };
             let known = |ports: &[kalpha_core::Port], given: &BTreeMap<String, String>| match given
                 .keys()
                 .find(|name| ports.iter().all(|port| port.name != name.as_str()))
@@ -126,18 +113,12 @@ impl Recipe {
             }
             let params = Value::Object(step.params.clone());
             let plan = registered.plan(&params, &meta).map_err(|source| {
-                let made = match &source {
-                    StepError::Noise { port, .. } => inputs
-                        .iter()
-                        .find(|(name, _)| name == port)
-                        .and_then(|(_, name)| makers.get_key_value(name)),
-                    _ => None,
-                };
-                match made {
-                    Some((artefact, maker)) => CheckError::CountsNoMore {
-                        step: step.id.clone(),
-                        artefact: artefact.clone(),
-                        maker: maker.clone(),
+                let StepError::Noise { port, .. } = &source else { return fail(source) };
+                let given = inputs.iter().find(|(name, _)| name == port);
+                // Who made other than counts of it.
+                match given.and_then(|(_, name)| makers.get_key_value(name)) {
+                    Some((name, maker)) => CheckError::Step {
+                        step: format!("{} ({name} are counts no more after {maker})", step.id),
                         source: Box::new(source),
                     },
                     None => fail(source),
