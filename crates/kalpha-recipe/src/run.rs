@@ -28,14 +28,14 @@ pub enum RunError {
         /// The step.
         step: String,
         /// What it says.
-        source: StepError,
+        source: Box<StepError>,
     },
 }
 
 impl RunError {
     /// True when somebody asked the run to stop.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Step { source: StepError::Cancelled(_), .. })
+        matches!(self, Self::Step { source, .. } if matches!(**source, StepError::Cancelled(_)))
     }
 }
 
@@ -136,8 +136,9 @@ fn run_in(
     let Checked { recipe, steps } = recipe.check(&dataset.metadata, session.meta())?;
     for step in steps {
         let name = step.name.clone();
-        let ran =
-            session.run(engine, step).map_err(|source| RunError::Step { step: name, source })?;
+        let ran = session
+            .run(engine, step)
+            .map_err(|source| RunError::Step { step: name, source: Box::new(source) })?;
         diagnostics.extend(ran.diagnostics);
     }
     Ok((recipe, diagnostics))
