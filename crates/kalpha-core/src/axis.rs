@@ -88,6 +88,19 @@ pub enum Points {
     Values(Vec<f64>),
 }
 
+fn in_unit(unit: &str) -> String {
+    if unit.is_empty() { "states no unit".to_owned() } else { format!("is in {unit}") }
+}
+
+fn unit_hint(unit: &str) -> &'static str {
+    match unit {
+        "" => {
+            "--energy-axis OFFSET,SCALE,UNIT gives the axis, --energy-axis UNIT the unit of its points"
+        }
+        _ => "convert it explicitly",
+    }
+}
+
 /// An axis is wrong.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -103,7 +116,7 @@ pub enum AxisError {
         scale: f64,
     },
     /// The unit is not the one needed.
-    #[error("axis {axis} is in {got}, {expected} is needed (hint: convert it explicitly)")]
+    #[error("axis {axis} {}, {expected} is needed (hint: {})", in_unit(got), unit_hint(got))]
     Unit {
         /// Name of the axis.
         axis: String,

@@ -37,6 +37,9 @@ pub struct Source {
     /// none where it stores events or text instead of an array.
     #[serde(default)]
     pub dtype: Option<String>,
+    /// Name of the signal, where the file names what it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
     /// What was done before, oldest first, where the file says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Event>,

@@ -147,7 +147,7 @@ pub enum IoError {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: AxisError,
+        source: Box<AxisError>,
     },
     /// Something could not be written; nothing was left behind.
     #[error("cannot write {}: {source} (hint: {hint})", path.display())]

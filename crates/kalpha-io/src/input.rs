@@ -147,6 +147,7 @@ impl Input {
             version,
             bytes: (!self.folder).then_some(self.bytes.len() as u64),
             dtype: None,
+            signal: None,
             history: Vec::new(),
         }
     }

@@ -9,6 +9,7 @@
 
 mod archive;
 mod athena;
+mod axis_guess;
 mod bcf;
 mod blocks;
 mod brml;
@@ -36,12 +37,14 @@ mod jcamp;
 mod jeol;
 mod labspec;
 mod maestro;
+mod mat;
 mod mda;
 mod msa;
 mod nexus;
 mod npy;
 mod npz;
 mod open;
+mod phi;
 mod plain;
 mod ras;
 mod rasx;

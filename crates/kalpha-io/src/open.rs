@@ -91,7 +91,10 @@ fn relabel(mut dataset: Dataset, axis: &EnergyAxis, input: &Input) -> Result<Dat
     match offset_scale {
         Some((offset, scale)) => {
             meta.signal = Axis::linear("Energy", unit.clone(), *offset, *scale, meta.channels)
-                .map_err(|source| IoError::Axis { file: input.path().to_owned(), source })?;
+                .map_err(|error| {
+                    let (file, source) = (input.path().to_owned(), Box::new(error));
+                    IoError::Axis { file, source }
+                })?;
         }
         None => {
             meta.signal.unit = unit.clone();
@@ -183,6 +186,9 @@ pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
     }
     let (reader, others) = choose(input, options)?;
     let mut dataset = reader.read(input, options)?;
+    if dataset.source.signal.is_none() {
+        dataset.source.signal.clone_from(&options.signal);
+    }
     for other in others {
         let message = format!("read as {}, but it could be {other} as well", reader.format());
         let hint = format!("--format {other} reads it so");

@@ -2,7 +2,8 @@
 //!
 //! Beside a `.npy` it is a JSON file, in Zarr the attributes of the array:
 //! `{"axes": [{"name", "units", "offset", "scale"} or {"name", "units", "axis": [..]}, ..],
-//! "metadata": {"beam_energy_keV": 200, ..}, "vendor": .., "history": [..], "masked": [..]}`,
+//! "metadata": {"beam_energy_keV": 200, ..}, "vendor": .., "history": [..], "signal": "..",
+//! "masked": [..]}`,
 //! slowest axis first.
 
 use crate::{Input, IoError, open::Relabelled};
@@ -42,6 +43,9 @@ pub(crate) struct Sidecar {
     pub vendor: Value,
     #[serde(default)]
     pub history: Vec<Event>,
+    /// Name of the signal.
+    #[serde(default)]
+    pub signal: Option<String>,
     /// Numbers of the rows that must not be used.
     #[serde(default)]
     masked: Vec<usize>,
@@ -103,8 +107,10 @@ fn stated_axis(
         }
         None => {
             let (offset, scale) = (stated.offset.unwrap_or(0.0), stated.scale.unwrap_or(1.0));
-            Axis::linear(name, unit, offset, scale, n)
-                .map_err(|source| IoError::Axis { file: file.path().to_owned(), source })
+            Axis::linear(name, unit, offset, scale, n).map_err(|error| {
+                let (file, source) = (file.path().to_owned(), Box::new(error));
+                IoError::Axis { file, source }
+            })
         }
     }
 }
@@ -126,6 +132,9 @@ impl Sidecar {
         stated.insert("vendor".to_owned(), dataset.vendor.clone());
         stated.insert("history".to_owned(), json!(history));
         stated.insert("noise".to_owned(), json!(meta.noise));
+        if let Some(signal) = &dataset.source.signal {
+            stated.insert("signal".to_owned(), signal.as_str().into());
+        }
         if let Some(mask) = &dataset.mask {
             let masked = mask.iter().enumerate().filter(|(_, masked)| **masked).map(|(i, _)| i);
             stated.insert("masked".to_owned(), masked.collect::<Vec<_>>().into());
@@ -193,6 +202,9 @@ impl Sidecar {
         }
         dataset.vendor = self.vendor;
         dataset.source.history = self.history;
+        if self.signal.is_some() {
+            dataset.source.signal = self.signal;
+        }
         Ok(dataset)
     }
 

@@ -10,6 +10,7 @@ use crate::{
 };
 use kalpha_core::{
     Axis, Code, DType, Dataset, DenseRows, DenseValues, Diagnostic, Metadata, NoiseModel, RowsMeta,
+    Source,
 };
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc};
@@ -172,7 +173,8 @@ impl SignalList {
         let metadata = std::mem::take(&mut signal.metadata);
         let (rows, said) = signal.rows().map_err(|e| input.rows_error(e))?;
         diagnostics.extend(said);
-        let source = input.source(self.format, self.version);
+        let name = names.get(place).filter(|name| !name.is_empty()).cloned();
+        let source = Source { signal: name, ..input.source(self.format, self.version) };
         Ok(Dataset { rows, metadata, vendor: self.vendor, mask: None, source, diagnostics })
     }
 

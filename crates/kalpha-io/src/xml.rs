@@ -16,10 +16,67 @@ pub(crate) struct TooDeep;
 /// Attributes become `@name`, text beside them `#text`, repeated children an array; an element
 /// that holds text alone becomes that string.
 pub(crate) fn to_json(node: roxmltree::Node) -> Result<Value, TooDeep> {
-    convert(node, DEPTH)
+    convert(node, DEPTH, &[])
 }
 
-fn convert(node: roxmltree::Node, depth: usize) -> Result<Value, TooDeep> {
+/// A document whose long texts of base64 stand aside: they take most of the time of parsing it.
+pub(crate) struct Lifted<'a> {
+    pub text: Cow<'a, str>,
+    pieces: Vec<&'a str>,
+}
+
+/// Shorter texts stay where they are.
+const LONG: usize = 4096;
+
+/// Around the number of a piece; private characters that no instrument writes.
+const LIFTED: [char; 2] = ['\u{e000}', '\u{e001}'];
+
+/// Puts texts of base64 aside.
+pub(crate) fn lift(text: &str) -> Lifted<'_> {
+    let (mut out, mut pieces) = (String::new(), Vec::new());
+    let mut rest = text;
+    while let Some(start) = rest.find('>').map(|i| i + 1) {
+        let end = rest[start..].find('<').map_or(rest.len(), |i| start + i);
+        let piece = &rest[start..end];
+        let base64 = |b: &u8| {
+            b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=') || b.is_ascii_whitespace()
+        };
+        if piece.len() > LONG && piece.as_bytes().iter().all(base64) {
+            out.push_str(&rest[..start]);
+            out.push_str(&format!("{}{}{}", LIFTED[0], pieces.len(), LIFTED[1]));
+            pieces.push(piece);
+        } else {
+            out.push_str(&rest[..end]);
+        }
+        rest = &rest[end..];
+    }
+    if pieces.is_empty() || text.contains(LIFTED) {
+        return Lifted { text: text.into(), pieces: Vec::new() };
+    }
+    out.push_str(rest);
+    Lifted { text: out.into(), pieces }
+}
+
+impl Lifted<'_> {
+    /// As [`to_json`], with what was put aside.
+    pub fn to_json(&self, node: roxmltree::Node) -> Result<Value, TooDeep> {
+        convert(node, DEPTH, &self.pieces)
+    }
+}
+
+/// A text, or the piece it stands for, with the line ends that XML has.
+fn put_back(text: &str, pieces: &[&str], out: &mut String) {
+    let number = text.strip_prefix(LIFTED[0]).and_then(|t| t.strip_suffix(LIFTED[1]));
+    match number.and_then(|n| pieces.get(n.parse::<usize>().ok()?)) {
+        Some(piece) if piece.contains('\r') => {
+            out.push_str(&piece.replace("\r\n", "\n").replace('\r', "\n"));
+        }
+        Some(piece) => out.push_str(piece),
+        None => out.push_str(text),
+    }
+}
+
+fn convert(node: roxmltree::Node, depth: usize, pieces: &[&str]) -> Result<Value, TooDeep> {
     let depth = depth.checked_sub(1).ok_or(TooDeep)?;
     let mut object = Map::new();
     for attribute in node.attributes() {
@@ -28,9 +85,9 @@ fn convert(node: roxmltree::Node, depth: usize) -> Result<Value, TooDeep> {
     let mut text = String::new();
     for child in node.children() {
         if child.is_text() {
-            text.push_str(child.text().unwrap_or_default());
+            put_back(child.text().unwrap_or_default(), pieces, &mut text);
         } else if child.is_element() {
-            let value = convert(child, depth)?;
+            let value = convert(child, depth, pieces)?;
             match object.get_mut(child.tag_name().name()) {
                 None => {
                     // An array of one would not be told from a value, so arrays start at two.
@@ -129,6 +186,25 @@ mod tests {
         let expected = serde_json::json!(
             {"@k": "1", "b": ["2", {"@x": "y"}], "c": "", "d": " ", "#text": "t"});
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn what_is_put_aside_comes_back() {
+        let long = "QUJD\r\n".repeat(LONG);
+        let half = "x".repeat(LONG + 1);
+        let xml = format!(
+            "<?xml version='1.0'?><!-- a > {half} --><a k='1 > 2'><b>{long}</b> t <c>{half}</c>\
+             <d><![CDATA[>{half}]]></d><e>{half}&lt;</e>{half}</a>\r\n"
+        );
+        let whole = roxmltree::Document::parse(&xml).unwrap();
+        let lifted = lift(&xml);
+        assert_eq!(lifted.pieces.len(), 3);
+        let document = roxmltree::Document::parse(&lifted.text).unwrap();
+        let json = lifted.to_json(document.root_element()).unwrap();
+        assert_eq!(json, to_json(whole.root_element()).unwrap());
+        assert!(matches!(lift("<a>short</a>").text, Cow::Borrowed(_)));
+        let odd = format!("<a>{half}</a><!-- {} -->", LIFTED[0]);
+        assert!(lift(&odd).pieces.is_empty());
     }
 
     #[test]

@@ -144,6 +144,7 @@ fn format_of(path: &Path) -> FormatId {
         "pts" | "map" | "asw" => "jeol",
         "nxs" => "nexus",
         "h5" => "hdf5",
+        "spe" if name == "tiny_phi.spe" => "phi",
         "raw" if name.starts_with("tiny_v") => "bruker_raw",
         "xye" | "prn" => "xy",
         "fxye" => "gsas",
@@ -270,6 +271,11 @@ fn npz() {
 }
 
 #[test]
+fn mat() {
+    fuzz("mat");
+}
+
+#[test]
 fn nexus() {
     fuzz("nxs");
 }
@@ -368,9 +374,9 @@ fn structures() {
 fn truncation() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let extensions = [
-        "asw", "bcf", "dat", "dm3", "dm4", "emd", "h5", "hspy", "labspec", "map", "mca", "mda",
-        "msa", "npy", "npz", "nxs", "prj", "pts", "rpl", "spe", "spec", "specs", "spx", "vms",
-        "wdf", "xdi", "zarr", "zspy",
+        "asw", "bcf", "dat", "dm3", "dm4", "emd", "h5", "hspy", "labspec", "map", "mat", "mca",
+        "mda", "msa", "npy", "npz", "nxs", "prj", "pts", "rpl", "spe", "spec", "specs", "spx",
+        "vms", "wdf", "xdi", "zarr", "zspy",
     ];
     let scans = ["xrdml", "ras", "rasx", "brml", "uxd", "fxye", "gsas", "xye", "cif", "jdx", "spc"];
     for extension in extensions.into_iter().chain(scans) {

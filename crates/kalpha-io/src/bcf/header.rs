@@ -77,11 +77,14 @@ pub(crate) fn resolution(spectrum: Option<Node>) -> Option<f64> {
 /// Reads what the header says of detector `index`.
 pub(super) fn read(input: &Input, bytes: &[u8], index: &str) -> Result<Header, IoError> {
     let text = xml::decode(bytes);
+    // Photographs are most of it.
+    let lifted = xml::lift(&text);
     let options = ParsingOptions { allow_dtd: false, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(&text, options)
+    let document = Document::parse_with_options(&lifted.text, options)
         .map_err(|e| input.corrupt(0, "HeaderData", "well-formed XML", e))?;
     let root = document.root_element();
-    let vendor = xml::to_json(root)
+    let vendor = lifted
+        .to_json(root)
         .map_err(|_| input.corrupt(0, "HeaderData", "XML of sensible depth", "deep nesting"))?;
     let vendor = Value::Object([(root.tag_name().name().to_owned(), vendor)].into_iter().collect());
 

@@ -16,9 +16,6 @@ use serde_json::{Map, Value, json};
 /// Name of all columns together, as rows.
 pub(crate) const ALL: &str = "all";
 
-/// Each column is a signal with a name and metadata; no program writes as many.
-const MOST_COLUMNS: usize = 1 << 16;
-
 /// `key: value` or `key = value` in a line of the header.
 fn field(line: &str) -> Option<(String, String)> {
     let bare = line.trim_start_matches(['#', '%', '!', ';', '*', ' ', '\t']);
@@ -137,9 +134,6 @@ fn block_signals(
     list: &mut SignalList,
 ) -> Result<(), IoError> {
     let n = block.columns.len();
-    if n > MOST_COLUMNS {
-        return Err(input.too_large("columns", n as u64, MOST_COLUMNS as u64));
-    }
     let extension = input.extension();
     let of = |i: usize| match names.and_then(|names| names.get(i)) {
         Some(name) if !name.is_empty() => name.clone(),
@@ -240,16 +234,28 @@ pub(crate) fn signals_of(
     Ok(())
 }
 
+/// So many columns are signals whatever the length of the text.
+const MOST_COLUMNS: usize = 8192;
+
+/// A signal with its name and metadata takes a kilobyte: more columns need longer ones.
+const COLUMN_BYTES: usize = 64;
+
 /// The table of a text, or the error that says where it is none.
 pub(crate) fn table<'a>(input: &Input, text: &'a str) -> Result<Table<'a>, IoError> {
     let table = Table::parse(text).map_err(|ragged| {
         let expected = format!("{} numbers in the line", ragged.expected);
         input.corrupt(ragged.offset, "columns", expected, ragged.got)
     })?;
-    table.ok_or_else(|| {
+    let table = table.ok_or_else(|| {
         let end = input.bytes().len() as u64;
         input.corrupt(end, "columns", "lines of numbers", "none")
-    })
+    })?;
+    let columns: usize = table.blocks.iter().map(|block| block.columns.len()).sum();
+    let most = MOST_COLUMNS.max(input.bytes().len() / COLUMN_BYTES);
+    if columns > most {
+        return Err(input.too_large("number of columns", columns as u64, most as u64));
+    }
+    Ok(table)
 }
 
 /// The dataset that this program wrote, where the file is one and was not changed.

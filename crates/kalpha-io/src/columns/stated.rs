@@ -88,7 +88,12 @@ impl Stated {
             mask: self.sidecar.mask(input, y.len())?,
             rows,
             vendor: self.sidecar.vendor,
-            source: Source { dtype: self.dtype, history: self.sidecar.history, ..source },
+            source: Source {
+                dtype: self.dtype,
+                signal: self.sidecar.signal,
+                history: self.sidecar.history,
+                ..source
+            },
             diagnostics: Vec::new(),
         }))
     }

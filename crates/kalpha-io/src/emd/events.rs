@@ -14,7 +14,10 @@ use crate::{
     gather::Block,
 };
 use kalpha_core::CsrBuilder;
-use std::{cell::RefCell, ops::Range};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Range,
+};
 
 /// The beam moves on.
 const NEXT_PIXEL: u16 = u16::MAX;
@@ -40,6 +43,8 @@ pub(super) struct Stream {
     len: usize,
     /// Pixels visited before each part, and in all; filled by the first pass.
     visited: RefCell<Vec<usize>>,
+    /// Events follow the last mark.
+    open: Cell<bool>,
 }
 
 enum Values {
@@ -69,16 +74,18 @@ impl Stream {
             return Ok(Self::held(held));
         }
         let values = Values::InFile(Box::new(events));
-        Ok(Self { values, len, visited: RefCell::default() })
+        Ok(Self { values, len, visited: RefCell::default(), open: Cell::default() })
     }
 
     fn held(values: Vec<u16>) -> Self {
-        Self { len: values.len(), values: Values::Held(values), visited: RefCell::default() }
+        let (len, values) = (values.len(), Values::Held(values));
+        Self { values, len, visited: RefCell::default(), open: Cell::default() }
     }
 
-    /// Pixels on which the beam stood.
+    /// Pixels on which the beam stood: a mark at the end closes the last one.
     fn visited(&self) -> usize {
-        self.visited.borrow().last().copied().unwrap_or(0) + 1
+        let marks = self.visited.borrow().last().copied().unwrap_or(0);
+        marks + usize::from(self.open.get())
     }
 
     /// Calls `f` with the values of a part.
@@ -105,6 +112,7 @@ impl Stream {
     ) -> Result<(), IoError> {
         let known = self.visited.borrow().clone();
         let (mut pixel, mut visited, mut all) = (0, 0, Vec::new());
+        let mut last = NEXT_PIXEL;
         for part in 0..self.len.div_ceil(PART) {
             if let (Some(&before), Some(&after)) = (known.get(part), known.get(part + 1)) {
                 let first = before % pixels;
@@ -128,12 +136,14 @@ impl Stream {
                     } else {
                         f(pixel, value);
                     }
+                    last = value;
                 }
             })?;
         }
         if known.is_empty() {
             all.push(visited);
             *self.visited.borrow_mut() = all;
+            self.open.set(last != NEXT_PIXEL);
         }
         Ok(())
     }
@@ -157,7 +167,7 @@ impl Events for Streams<'_> {
 /// Adds the events of all streams by pixel.
 pub(super) fn sum(input: &Input, streams: &[Stream], pixels: usize) -> Result<Summed, IoError> {
     let (rows, channels) = count(input, pixels, &Streams { streams, pixels })?;
-    let visited = streams.iter().map(Stream::visited).max().unwrap_or(1);
+    let visited = streams.iter().map(Stream::visited).max().unwrap_or(0).max(1);
     Ok(Summed { rows, channels, visited })
 }
 
@@ -176,7 +186,7 @@ mod tests {
         // Two frames of three pixels; the second stream ends early.
         let streams = [vec![5, 5, N, N, 9, N, 5, N, 1, N], vec![N, 1, N, N, N, 1]];
         let summed = sum(&input(), &streams.map(Stream::held), 3).unwrap();
-        assert_eq!((summed.visited, summed.channels), (6, 10));
+        assert_eq!((summed.visited, summed.channels), (5, 10));
         let rows = summed.rows.with_channels(10).unwrap().finish();
         assert_eq!(rows.indptr(), [0, 1, 2, 3]);
         assert_eq!(rows.indices(), [5, 1, 9]);

@@ -316,7 +316,11 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         metadata,
         vendor: Value::Object(vendor),
         mask: None,
-        source: Source { dtype: content.dtype, ..input.source("emd", Some(version)) },
+        source: Source {
+            dtype: content.dtype,
+            signal: Some(item.name.clone()),
+            ..input.source("emd", Some(version))
+        },
         diagnostics,
     })
 }

@@ -103,11 +103,15 @@ pub(super) fn read(
     take: &mut dyn FnMut(Block<'_>),
 ) -> Result<bool, IoError> {
     let last = data.chunks().and_then(|chunks| chunks.last().copied());
-    let bytes = shape.iter().try_fold(8usize, |n, &d| n.checked_mul(d));
+    let width = match data.dtype() {
+        Datatype::FixedPoint { size, .. } | Datatype::FloatingPoint { size, .. } => *size,
+        _ => return Ok(false),
+    };
+    let bytes = shape.iter().try_fold(usize::from(width), |n, &d| n.checked_mul(d));
     if shape.len() < 2
         || order.len() != shape.len()
         || last.is_none_or(|n| n >= NARROW)
-        || bytes.is_none_or(|n| n / 8 > MOST_BYTES)
+        || bytes.is_none_or(|n| n > MOST_BYTES)
     {
         return Ok(false);
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     Input, IoError, OpenOptions,
+    axis_guess::{axis_among, is_spectral},
     blocks::{Blocks, HELD_BYTES, Stored, rows_of},
     dense::{Layout, Prefer, read_dense},
     gather::{Block, Gathered},
@@ -19,10 +20,6 @@ const DEFLATE_FACTOR: usize = 1032;
 
 /// Longer arrays are no axis.
 const POINTS: usize = 1 << 20;
-
-/// Names of the axis along a spectrum.
-const SPECTRAL: [&str; 7] =
-    ["energy", "wavenumber", "wavelength", "raman_shift", "two_theta", "channel", "shift"];
 
 /// More than the header of any array takes.
 const HEADER_BYTES: usize = 1 << 16;
@@ -60,7 +57,9 @@ impl Member {
     fn whole(&self) -> Result<Input, IoError> {
         match &self.packed {
             None => Ok(self.input.clone()),
-            Some(packed) => Ok(Input::from_bytes(self.input.path(), packed.read(0..self.bytes())?)),
+            Some(packed) => {
+                Ok(Input::from_bytes(self.input.path(), packed.beginning(self.bytes())?))
+            }
         }
     }
 }
@@ -102,7 +101,7 @@ fn members(input: &Input) -> Result<Vec<Member>, IoError> {
         let (member, packed) = match (zip.stored(file)?, zip.inflated(file)?) {
             (Some(range), _) => (input.part(&path, range), None),
             (None, Some(packed)) => {
-                (Input::from_bytes(&path, packed.read(0..HEADER_BYTES)?), Some(packed))
+                (Input::from_bytes(&path, packed.beginning(HEADER_BYTES)?), Some(packed))
             }
             (None, None) => {
                 let bytes = zip.read(file, HEADER_BYTES)?.unwrap_or_default();
@@ -137,31 +136,6 @@ fn sorted(input: &Input) -> Result<(Vec<Member>, Vec<Member>), IoError> {
 
 pub(super) fn signals(input: &Input) -> Result<Vec<String>, IoError> {
     Ok(sorted(input)?.0.into_iter().map(|m| m.name).collect())
-}
-
-/// The unit that a name ends in: `energy_eV`.
-fn unit(name: &str) -> Unit {
-    match name.rsplit_once('_').map(|(_, unit)| Unit::parse(unit)) {
-        Some(Unit::Other(_)) | None => Unit::None,
-        Some(unit) => unit,
-    }
-}
-
-/// An axis of `n` points, where exactly one other array can be it.
-fn guess(others: &[&Member], n: usize) -> Option<Axis> {
-    let mut fitting = others.iter().filter_map(|m| {
-        let values = m.points().filter(|v| v.len() == n && n > 1)?;
-        let rising = values.windows(2).all(|w| w[0] < w[1]);
-        let falling = values.windows(2).all(|w| w[0] > w[1]);
-        (rising || falling).then(|| Axis::values(&m.name, unit(&m.name), values))
-    });
-    let first = fitting.next()?;
-    fitting.next().is_none().then_some(first)
-}
-
-fn is_spectral(axis: &Axis) -> bool {
-    let name = axis.name.to_lowercase();
-    SPECTRAL.iter().any(|word| name.contains(word))
 }
 
 /// The rows of the chosen array.
@@ -219,9 +193,12 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
     let mut axes: Vec<Option<Axis>> = match stated {
         Some(axes) => axes.into_iter().map(Some).collect(),
         None => {
-            let others: Vec<&Member> = signals.iter().filter(|m| m.name != chosen.name).collect();
             let alone = |n: usize| shape.iter().filter(|&&m| m == n).count() == 1;
-            shape.iter().map(|&n| alone(n).then(|| guess(&others, n)).flatten()).collect()
+            let among = |n: usize| {
+                let others = signals.iter().filter(|m| m.name != chosen.name && m.len() == n);
+                axis_among(others.filter_map(|m| Some((m.name.as_str(), m.points()?))), n)
+            };
+            shape.iter().map(|&n| alone(n).then(|| among(n)).flatten()).collect()
         }
     };
     let spectral = axes.iter().position(|a| a.as_ref().is_some_and(is_spectral));
@@ -269,6 +246,7 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         .collect();
     let source = Source {
         dtype: Some(header.number.dtype()),
+        signal: Some(chosen.name.clone()),
         ..input.source("npz", Some(header.version.to_string()))
     };
     let chosen = signals.swap_remove(number);

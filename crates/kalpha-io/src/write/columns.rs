@@ -80,8 +80,9 @@ pub(super) fn row_labels(dataset: &Dataset) -> Vec<String> {
         return names;
     }
     if meta.navigation.is_empty() {
-        let name = if meta.noise.is_counts() { "counts" } else { "signal" };
-        return vec![name.to_owned()];
+        let kind = if meta.noise.is_counts() { "counts" } else { "signal" };
+        let named = dataset.source.signal.as_deref().filter(|name| !name.trim().is_empty());
+        return vec![named.unwrap_or(kind).to_owned()];
     }
     let label = |row: usize| {
         let mut rest = row;

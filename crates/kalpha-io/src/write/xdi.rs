@@ -2,10 +2,10 @@
 
 use super::{
     Writer,
-    columns::{Spectra, exact},
+    columns::{Spectra, exact, row_labels},
     file::write_file,
 };
-use crate::{FormatId, IoError, columns::stated};
+use crate::{FormatId, IoError, columns::stated, signal_list::unique};
 use kalpha_core::{Dataset, Event, Unit};
 use serde_json::Value;
 use std::{io::Write as _, path::Path};
@@ -47,6 +47,17 @@ fn fields(dataset: &Dataset) -> Vec<String> {
     lines
 }
 
+/// A word for each column: the names of the rows, which must differ from each other and from
+/// that of the axis.
+fn labels(dataset: &Dataset) -> Vec<String> {
+    let words = row_labels(dataset).into_iter().map(|name| {
+        let word = name.split_whitespace().collect::<Vec<_>>().join("_");
+        let word: String = word.chars().filter(|c| !c.is_control() && *c != '#').collect();
+        if word.is_empty() { "signal".to_owned() } else { word }
+    });
+    unique(std::iter::once("energy".to_owned()).chain(words)).split_off(1)
+}
+
 impl Writer for XdiWriter {
     fn format(&self) -> FormatId {
         FormatId::new("xdi")
@@ -71,10 +82,7 @@ impl Writer for XdiWriter {
             });
         }
         let Spectra { x, rows } = Spectra::of(path, dataset)?;
-        let labels: Vec<String> = match rows.len() {
-            1 => vec!["signal".to_owned()],
-            n => (1..=n).map(|i| format!("signal{i}")).collect(),
-        };
+        let labels = labels(dataset);
         write_file(path, |w| {
             writeln!(w, "# XDI/1.0 kalpha/{}", env!("CARGO_PKG_VERSION"))?;
             writeln!(w, "# Column.1: energy eV")?;

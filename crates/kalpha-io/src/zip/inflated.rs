@@ -55,17 +55,23 @@ impl Inflated {
         self.input.corrupt(offset, self.name.as_str(), "deflated bytes", got)
     }
 
-    /// Unpacks one span; a shorter one is the last.
-    fn unpack(&self, point: &mut Point) -> Result<Vec<u8>, IoError> {
+    /// The first bytes, at most `n`; nothing is kept of them.
+    pub fn beginning(&self, n: usize) -> Result<Vec<u8>, IoError> {
+        let state = InflateState::new_boxed(DataFormat::Raw);
+        self.unpack(&mut Point { taken: 0, state }, n)
+    }
+
+    /// Unpacks up to `most` bytes; fewer are the last.
+    fn unpack(&self, point: &mut Point, most: usize) -> Result<Vec<u8>, IoError> {
         let packed = &self.input.bytes()[self.packed.clone()];
         let (mut out, mut filled) = (Vec::new(), 0);
         loop {
             // The bytes that come are not known before they do.
             if filled == out.len() {
-                if filled == SPAN {
+                if filled == most {
                     return Ok(out);
                 }
-                out.resize((2 * filled).clamp(1 << 16, SPAN), 0);
+                out.resize((2 * filled).max(1 << 12).min(most), 0);
             }
             let rest = packed.get(point.taken..).unwrap_or_default();
             let step = inflate(&mut point.state, rest, &mut out[filled..], MZFlush::None);
@@ -98,7 +104,7 @@ impl Inflated {
             let from = &known.points[at];
             let mut point = Point { taken: from.taken, state: from.state.clone() };
             let before = point.taken;
-            let span = Arc::new(self.unpack(&mut point)?);
+            let span = Arc::new(self.unpack(&mut point, SPAN)?);
             self.input.used(point.taken - before);
             if at + 1 == known.points.len() && span.len() == SPAN {
                 known.points.push(point);
@@ -163,6 +169,8 @@ mod tests {
             assert!(inflated.read(range.clone()).unwrap() == bytes[range.clone()], "{range:?}");
         }
         assert_eq!(inflated.read(end - 3..end + 50).unwrap().len(), 3);
+        assert_eq!(inflated.beginning(70_000).unwrap(), bytes[..70_000]);
+        assert_eq!(inflated.beginning(end + 9).unwrap().len(), end);
         assert!(inflated.read(end + 9 * SPAN..end + 9 * SPAN + 1).unwrap().is_empty());
         // Cut short, and nothing at all.
         for last in [n - 9, 2] {

@@ -139,3 +139,16 @@ fn decimal_commas_and_labels_of_reference_files() {
     assert_eq!(values(&dataset)[0], 0.00433672239652363);
     assert_eq!(dataset.meta().channels, 400);
 }
+
+#[test]
+fn columns_beyond_what_the_text_justifies_are_refused() {
+    let line = |n: usize| (0..n).map(|i| (i % 7).to_string()).collect::<Vec<_>>().join(" ");
+    let wide = vec![line(9000); 3].join("\n");
+    let error = from_text("a.dat", &wide, None).err().unwrap().to_string();
+    assert!(error.contains("number of columns"), "{error}");
+    let many = vec![line(8000); 3].join("\n");
+    assert_eq!(from_text("a.dat", &many, Some("column 8000")).unwrap().meta().channels, 3);
+    // As many columns with something in them are signals.
+    let long = vec![line(9000); 40].join("\n");
+    assert_eq!(from_text("a.dat", &long, None).unwrap().meta().channels, 40);
+}

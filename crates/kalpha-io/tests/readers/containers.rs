@@ -262,3 +262,25 @@ fn a_zip_that_is_no_archive_is_an_error() {
         assert!(read(&input, &options).is_err(), "{end}");
     }
 }
+
+#[test]
+fn matrices_of_matlab() {
+    for name in ["tiny.mat", "tiny_deflated.mat"] {
+        let path = corpus(name);
+        let names = signals(&path, &OpenOptions::default()).unwrap();
+        assert_eq!(names, ["counts", "energy_eV", "cube", "whole"]);
+        let dataset = open(&path, &OpenOptions::default()).unwrap();
+        let meta = dataset.meta();
+        assert!(meta.noise.is_counts());
+        assert_eq!((meta.signal.name.as_str(), &meta.signal.unit), ("energy_eV", &Unit::Ev));
+        assert_eq!(dataset.vendor["sample"], "a foil");
+        assert_eq!(dataset.vendor["wave"], "a complex matrix, left out");
+        assert_eq!(dataset.vendor["settings"], "a struct, left out");
+    }
+    // The version of HDF5.
+    let mut bytes = std::fs::read(corpus("tiny.mat")).unwrap();
+    bytes[125] = 2;
+    let input = Input::from_bytes(std::path::Path::new("a.mat"), bytes);
+    let error = read(&input, &OpenOptions::default()).err().unwrap().to_string();
+    assert!(error.contains("7.3"), "{error}");
+}

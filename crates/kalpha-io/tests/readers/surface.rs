@@ -157,3 +157,31 @@ fn blocks_of_a_depth_profile_are_rows() {
     let same = profile("NORM", &[5.0, 5.0]);
     assert!(from_text("a.vms", &same, Some("C1s by Etch Time")).is_err());
 }
+
+#[test]
+fn regions_of_phi() {
+    let path = corpus("tiny_phi.spe");
+    assert_eq!(detect(&path).unwrap()[0].1, Confidence::Certain);
+    let names = signals(&path, &OpenOptions::default()).unwrap();
+    assert_eq!(names, ["Survey", "C1s"]);
+    let survey = open(&path, &OpenOptions::default()).unwrap();
+    assert_eq!(survey.source.signal.as_deref(), Some("Survey"));
+    assert_eq!(values(&survey), (0..12).map(|i| 100.0 + 0.5 * f64::from(i)).collect::<Vec<_>>());
+    assert_eq!(survey.meta().signal.offset_scale(), Some((1100.0, -100.0)));
+    let m = &survey.metadata;
+    assert_eq!((m.modality, m.beam_energy_kev), (Some(Modality::Xps), Some(1.4866)));
+    let signal = Some("C1s".to_owned());
+    let carbon = open(&path, &OpenOptions { signal, ..OpenOptions::default() }).unwrap();
+    assert_eq!(values(&carbon), [200.0, 200.5, 201.0, 201.5, 202.0]);
+    assert_eq!(carbon.meta().signal.to_vec(), [290.0, 289.0, 288.0, 287.0, 286.0]);
+    let bytes = std::fs::read(&path).unwrap();
+    let says = |from: &[u8], to: &[u8]| {
+        let at = bytes.windows(from.len()).position(|w| w == from).unwrap();
+        let changed = [&bytes[..at], to, &bytes[at + from.len()..]].concat();
+        let input = kalpha_io::Input::from_bytes(std::path::Path::new("a.spe"), changed);
+        kalpha_io::read(&input, &OpenOptions::default()).err().unwrap().to_string()
+    };
+    assert!(says(b"SPECTRUM", b"PROFILE").contains("PROFILE"));
+    assert!(says(b"EOFH", b"EOFX").contains("EOFH"));
+    assert!(says(b" 12 ", b" 13 ").contains("13 points"));
+}

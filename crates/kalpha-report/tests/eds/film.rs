@@ -14,6 +14,7 @@ pub fn film() -> (EdsDocument, EdsFigures) {
         version: Some("3.1".into()),
         bytes: Some(1_843_201),
         dtype: None,
+        signal: None,
         history: Vec::new(),
     };
     let size = PixelSize { x: 0.55, y: 0.55, unit: "nm".into() };

@@ -14,6 +14,7 @@ pub fn rock() -> (EdsDocument, EdsFigures) {
         version: None,
         bytes: Some(2_310_144),
         dtype: None,
+        signal: None,
         history: Vec::new(),
     };
     let size = PixelSize { x: 1.66, y: 1.66, unit: "um".into() };
