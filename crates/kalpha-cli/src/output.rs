@@ -17,12 +17,15 @@ pub fn begin(target: &Path, force: bool) -> anyhow::Result<OutputFolder> {
     Ok(OutputFolder::create(target, force)?)
 }
 
+/// A few lines for the terminal, given whether they are coloured and where the report is.
+type Answer = dyn Fn(bool, &str) -> String;
+
 /// What a run says on stdout.
 struct Said {
     /// One document.
     json: String,
-    /// A few lines, given whether they are coloured and where the report is.
-    answer: Box<dyn Fn(bool, &str) -> String>,
+    /// A few lines.
+    answer: Box<Answer>,
 }
 
 /// Writes everything, renames the folder into place and answers on stdout.

@@ -272,13 +272,12 @@ impl Places<'_> {
             q.iter_mut().for_each(|q| *q /= sum.max(1e-300));
         };
         normalise(&mut q);
-        // Counts of q that a part of the pixels holds, and the abundances of these pixels.
-        let parts: Vec<Mutex<(Vec<f64>, Vec<Vec<f64>>)>> =
+        let parts: Vec<Mutex<Part>> =
             pixels.chunks(PIXELS_PER_JOB).map(|_| Mutex::default()).collect();
         for _ in 0..UPDATES {
             passes.parallel(parts.len(), &|job| {
                 let mut part = parts[job].lock().unwrap_or_else(PoisonError::into_inner);
-                let (held, before) = &mut *part;
+                let Part { held, before } = &mut *part;
                 held.clear();
                 held.resize(q.len(), 0.0);
                 let mut fit = Outside::new(k + 1);
@@ -300,7 +299,7 @@ impl Places<'_> {
             let mut next: Vec<f64> = mean.iter().map(|m| PRIOR * m).collect();
             for part in &parts {
                 let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-                next.iter_mut().zip(&part.0).for_each(|(n, h)| *n += h);
+                next.iter_mut().zip(&part.held).for_each(|(n, h)| *n += h);
             }
             normalise(&mut next);
             q = next;
@@ -446,6 +445,15 @@ impl Places<'_> {
         }
         Ok(())
     }
+}
+
+/// Some pixels of a group, between two updates of its spectrum.
+#[derive(Default)]
+struct Part {
+    /// Counts of the own spectrum that they hold, by channel.
+    held: Vec<f64>,
+    /// Their abundances.
+    before: Vec<Vec<f64>>,
 }
 
 /// One channel with counts of a tested pixel; probabilities of one count to fall into it.
