@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: kalpha against named peers, in the same run.
 
 mod align;
+mod baseline;
 mod io;
 mod pca;
 mod simulate;
@@ -12,6 +13,8 @@ use clap::{Args, Subcommand};
 pub enum Bench {
     /// Exact PCA (Gram matrix, eigenpairs, scores) against numpy, scikit-learn and HyperSpy
     Pca(pca::PcaArgs),
+    /// Baselines against pybaselines, the EELS power law against eXSpy, on one core
+    Baseline(baseline::BaselineArgs),
     /// Reading the reference files against RosettaSciIO and larch
     Io(io::IoArgs),
     /// Time warping, optimised warping and zero-loss alignment against tslearn, cowarp and eXSpy
@@ -39,6 +42,7 @@ pub struct Common {
 pub fn run(bench: Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Pca(args) => pca::run(args),
+        Bench::Baseline(args) => baseline::run(args),
         Bench::Io(args) => io::run(args),
         Bench::Align(args) => align::run(args),
     }

@@ -1,4 +1,6 @@
-//! Symmetric pentadiagonal systems, as penalised smoothers of second order make them.
+//! Banded systems, as penalised smoothers make them: one at a time, or several side by side.
+
+pub mod interleaved;
 
 /// Solves `A z = b` for a symmetric positive definite pentadiagonal A by LDLᵀ.
 ///

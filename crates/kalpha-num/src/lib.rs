@@ -3,6 +3,7 @@
 pub mod banded;
 pub mod eigen;
 pub mod gram;
+pub mod lanes;
 pub mod least_squares;
 pub mod nnls;
 pub mod pls;

@@ -2,6 +2,48 @@
 
 use std::sync::OnceLock;
 
+/// Portable work that is compiled once per instruction set, so that its loops become as wide
+/// as the processor allows.
+///
+/// Plain Rust arithmetic is not reordered or fused, so every set gives the same bits.
+pub trait Kernel {
+    /// What the work gives.
+    type Output;
+    /// The work. Mark it `#[inline(always)]`, and all that it calls in its loops.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs `kernel` with the best instructions there are.
+pub fn run<K: Kernel>(kernel: K) -> K::Output {
+    run_with(Simd::detect(), kernel)
+}
+
+/// Runs `kernel` with the instructions of `simd`, or those the processor has where that is less.
+pub fn run_with<K: Kernel>(simd: Simd, kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    match simd.min(Simd::best()) {
+        // SAFETY: the processor has AVX-512 F, BW and VNNI, as `Simd::best` says.
+        Simd::Avx512 => return unsafe { avx512(kernel) },
+        // SAFETY: the processor has AVX2, as `Simd::best` says.
+        Simd::Avx2 => return unsafe { avx2(kernel) },
+        Simd::Scalar => {}
+    }
+    let _ = simd;
+    kernel.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}
+
 /// An instruction set, in ascending order of what it can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Simd {

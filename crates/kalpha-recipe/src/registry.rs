@@ -4,7 +4,7 @@ use kalpha_core::{AnyStep, Registered};
 use kalpha_decompose as decompose;
 use kalpha_fit::eds;
 use kalpha_process::{
-    self as process,
+    self as process, baseline,
     row_method::{Background, Treatment},
 };
 use kalpha_quantify as quantify;
@@ -50,6 +50,26 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<Treatment<process::calibrate::peaks::step::Peaks>>::new(),
     &Registered::<Background<process::baseline::shirley::Shirley>>::new(),
     &Registered::<Background<process::baseline::tougaard::TougaardParams>>::new(),
+    &Registered::<Background<baseline::asls::Asls>>::new(),
+    &Registered::<Background<baseline::iasls::Iasls>>::new(),
+    &Registered::<Background<baseline::airpls::Airpls>>::new(),
+    &Registered::<Background<baseline::arpls::Arpls>>::new(),
+    &Registered::<Background<baseline::drpls::Drpls>>::new(),
+    &Registered::<Background<baseline::iarpls::Iarpls>>::new(),
+    &Registered::<Background<baseline::aspls::Aspls>>::new(),
+    &Registered::<Background<baseline::psalsa::Psalsa>>::new(),
+    &Registered::<Background<baseline::pspline::PsplineAsls>>::new(),
+    &Registered::<Background<baseline::pspline::PsplineArpls>>::new(),
+    &Registered::<Background<baseline::snip::Snip>>::new(),
+    &Registered::<Background<baseline::modpoly::Modpoly>>::new(),
+    &Registered::<Background<baseline::imodpoly::Imodpoly>>::new(),
+    &Registered::<Background<baseline::rolling_ball::RollingBall>>::new(),
+    &Registered::<Background<baseline::mor::Mor>>::new(),
+    &Registered::<Background<baseline::tophat::Tophat>>::new(),
+    &Registered::<Background<baseline::rubberband::Rubberband>>::new(),
+    &Registered::<Background<baseline::std_distribution::StdDistribution>>::new(),
+    &Registered::<Background<baseline::linear::Linear>>::new(),
+    &Registered::<Background<baseline::power_law::PowerLaw>>::new(),
 ];
 
 /// All registered steps.
