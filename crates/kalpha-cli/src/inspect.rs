@@ -5,6 +5,9 @@ use kalpha_core::{Axis, CellBuffer, CellGrid, Dataset, Metadata, Modality, Rows,
 use serde::Serialize;
 use std::{io::Write, path::Path};
 
+/// Names of signals told before it says how many more there are.
+const NAMES_TOLD: usize = 12;
+
 /// The document behind `--json`.
 #[derive(Serialize)]
 struct Inspection<'a> {
@@ -16,6 +19,8 @@ struct Inspection<'a> {
     confidence: String,
     could_also_be: Vec<&'static str>,
     signals: Vec<String>,
+    /// The signal that was read, where it has a name.
+    signal_name: Option<&'a str>,
     shape: Vec<usize>,
     /// Type of the values in the file, where they lie there as an array.
     dtype: Option<&'a str>,
@@ -137,6 +142,7 @@ pub fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
         confidence,
         could_also_be,
         signals: signals(args),
+        signal_name: dataset.source.signal.as_deref(),
         shape,
         dtype: dataset.source.dtype.as_deref(),
         held_as: meta.dtype,
@@ -207,7 +213,7 @@ fn missing(dataset: &Dataset) -> Vec<Missing> {
             metadata.modality.is_some(),
             "modality",
             "the choice of a recipe by kalpha run",
-            "--set modality=eds",
+            "--set modality=eds (or xrf, xas, eels, xps, xrd, raman)",
         ),
     ];
     of_all
@@ -239,7 +245,15 @@ fn print(
     let stored = it.dtype.map(|dtype| format!("{dtype}, ")).unwrap_or_default();
     writeln!(out, "  shape     {} ({stored}held as {held})", shape.join(" x "))?;
     if it.signals.len() > 1 {
-        writeln!(out, "  signals   {}", it.signals.join(", "))?;
+        let told: Vec<&str> = it.signals.iter().take(NAMES_TOLD).map(String::as_str).collect();
+        let more = match it.signals.len().saturating_sub(NAMES_TOLD) {
+            0 => String::new(),
+            n => format!(" and {n} more (--json lists them)"),
+        };
+        writeln!(out, "  signals   {}{more}", told.join(", "))?;
+    }
+    if let Some(name) = it.signal_name {
+        writeln!(out, "  signal    {name}")?;
     }
     for axis in it.navigation.iter().chain([it.signal]) {
         let (first, last) = (axis.at(0), axis.at(axis.len().saturating_sub(1)));
@@ -261,9 +275,9 @@ fn print(
         writeln!(
             out,
             "  values    {} .. {}, sum {}, {:.2} % are not zero",
-            it.smallest_value,
-            it.largest_value,
-            it.total,
+            digits(it.smallest_value),
+            digits(it.largest_value),
+            digits(it.total),
             100.0 * it.nonzero_fraction
         )?;
     }
@@ -293,6 +307,18 @@ fn print(
     Ok(())
 }
 
+/// A number to six digits; whole numbers as they are.
+fn digits(x: f64) -> String {
+    let magnitude = x.abs().max(f64::MIN_POSITIVE).log10().floor();
+    if !x.is_finite() || (x.fract() == 0.0 && x.abs() < 1e15) {
+        format!("{x}")
+    } else if (-5.0..15.0).contains(&magnitude) {
+        format!("{x:.*}", (5.0 - magnitude).max(0.0) as usize)
+    } else {
+        format!("{x:.5e}")
+    }
+}
+
 /// A spectrum in at most `width` characters, on a square-root scale above its lowest value.
 fn sparkline(spectrum: &[f64], width: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -309,7 +335,13 @@ fn sparkline(spectrum: &[f64], width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::sparkline;
+    use super::{digits, sparkline};
+
+    #[test]
+    fn six_digits_are_told() {
+        let told = [13_287_743.099_999_998, 0.030_981_468, 1431.4, 6.0, 1e-9, f64::NAN].map(digits);
+        assert_eq!(told, ["13287743", "0.0309815", "1431.40", "6", "1.00000e-9", "NaN"]);
+    }
 
     #[test]
     fn a_spectrum_fits_its_width_and_shows_its_peak() {

@@ -45,12 +45,17 @@ fn chunk_limit(input: &Input) -> usize {
     (256 << 20).min((8 << 20) + 64 * input.bytes().len())
 }
 
+/// The most bytes read at once: a few chunks or a block of rows. A text whose length is a lie is
+/// no longer than that either.
+fn read_limit(input: &Input) -> usize {
+    (1 << 30).min((40 << 20) + 64 * input.bytes().len())
+}
+
 /// Opens the file, with all filters and within the memory that its length allows.
 pub(crate) fn open(input: &Input) -> Result<Hdf5File, IoError> {
-    let unpacked = input.bytes().len().saturating_mul(ZEROS_FACTOR);
     let options = OpenOptions {
         max_chunk_bytes: chunk_limit(input),
-        max_read_bytes: (1 << 30).min(unpacked),
+        max_read_bytes: read_limit(input),
         max_object_header_bytes: 8 << 20,
         chunk_cache_bytes: CHUNK_CACHE_BYTES,
         chunk_cache_slots: 1 << 14,

@@ -7,6 +7,7 @@ use super::{Common, lower_bound, median};
 use anyhow::{Context, bail, ensure};
 use kalpha_core::{CellBuffer, CellData, CellGrid, Dataset};
 use kalpha_io::{OpenOptions, open, signals};
+use memmap2::MmapMut;
 use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
@@ -103,72 +104,84 @@ pub struct IoArgs {
     only: Option<String>,
 }
 
-/// An array in memory.
+/// An array in memory: huge pages, as NumPy asks for them.
+struct Dense {
+    bytes: MmapMut,
+    sum: fn(&[u8]) -> f64,
+    width: usize,
+}
+
+/// What is left of an array when the clock has stopped.
 struct Held {
     sum: f64,
     len: usize,
-    /// The values; the time of freeing them is not measured.
-    _values: Box<dyn std::any::Any>,
+}
+
+impl Dense {
+    fn new(len: usize, width: usize, sum: fn(&[u8]) -> f64) -> anyhow::Result<Self> {
+        let bytes = MmapMut::map_anon((len * width).max(1))?;
+        // Where the system has none, pages are small.
+        let _ = bytes.advise(memmap2::Advice::HugePage);
+        Ok(Self { bytes, sum, width })
+    }
+
+    fn held(&self) -> Held {
+        Held { sum: (self.sum)(&self.bytes), len: self.bytes.len() / self.width }
+    }
 }
 
 /// All values in a dense array of the type `$type`.
 macro_rules! hold {
-    ($dataset:expr, $type:ty, $own:ident) => {{
+    ($dataset:expr, $type:ty, $own:pat => $values:ident) => {{
+        const WIDTH: usize = size_of::<$type>();
         let dataset: &Dataset = $dataset;
         let channels = dataset.meta().channels;
-        let mut out: Vec<$type> = vec![<$type>::default(); dataset.meta().rows * channels];
+        let sum = |bytes: &[u8]| {
+            let values = bytes.as_chunks::<WIDTH>().0.iter();
+            values.map(|b| <$type>::from_le_bytes(*b) as f64).sum::<f64>()
+        };
+        let mut dense = Dense::new(dataset.meta().rows * channels, WIDTH, sum)?;
+        let out = dense.bytes.as_chunks_mut::<WIDTH>().0;
         let mut buffer = CellBuffer::default();
         let grid = CellGrid::new(dataset.meta().rows, channels);
         for i in 0..grid.cells() {
             let cell = dataset.rows.cell(grid.rows(i), &mut buffer)?;
             let part = &mut out[cell.first_row * channels..][..cell.rows * channels];
             match cell.data {
-                CellData::$own(values) => part.copy_from_slice(values),
-                _ => cell.for_each_nonzero(|r, c, x| part[r * channels + c] = x as $type),
+                $own => {
+                    part.iter_mut().zip($values).for_each(|(to, x)| *to = x.to_le_bytes());
+                }
+                _ => cell.for_each_nonzero(|r, c, x| {
+                    part[r * channels + c] = (x as $type).to_le_bytes();
+                }),
             }
         }
-        Ok(Box::new(out) as Box<dyn Sum>)
+        Ok(dense)
     }};
 }
 
-trait Sum {
-    fn sum(&self) -> f64;
-    fn len(&self) -> usize;
-    fn any(self: Box<Self>) -> Box<dyn std::any::Any>;
-}
-
-macro_rules! sums {
-    ($($type:ty),*) => {$(
-        impl Sum for Vec<$type> {
-            fn sum(&self) -> f64 {
-                self.iter().map(|&x| x as f64).sum()
-            }
-            fn len(&self) -> usize {
-                self.as_slice().len()
-            }
-            fn any(self: Box<Self>) -> Box<dyn std::any::Any> {
-                self
-            }
-        }
-    )*};
-}
-sums!(u8, u16, u32, u64, i16, i32, f32, f64);
-
-fn hold(dataset: &Dataset, dtype: &str) -> anyhow::Result<Box<dyn Sum>> {
+#[allow(clippy::unnecessary_cast, reason = "one macro for all types")]
+fn hold(dataset: &Dataset, dtype: &str) -> anyhow::Result<Dense> {
     match dtype {
-        "uint8" => hold!(dataset, u8, U8),
-        "uint16" => hold!(dataset, u16, U16),
-        "uint32" => hold!(dataset, u32, U32),
-        "int16" => hold!(dataset, i16, I16),
-        "int32" => hold!(dataset, i32, I32),
-        "float32" => hold!(dataset, f32, F32),
-        "float64" => hold!(dataset, f64, F64),
+        "uint8" => hold!(dataset, u8, CellData::U8(v) => v),
+        "uint16" => hold!(dataset, u16, CellData::U16(v) => v),
+        "uint32" => hold!(dataset, u32, CellData::U32(v) => v),
+        "int16" => hold!(dataset, i16, CellData::I16(v) => v),
+        "int32" => hold!(dataset, i32, CellData::I32(v) => v),
+        "float32" => hold!(dataset, f32, CellData::F32(v) => v),
+        "float64" => hold!(dataset, f64, CellData::F64(v) => v),
+        // Cells have no such type.
         "uint64" => {
-            // Cells have no such type.
-            let mut out = Vec::new();
+            let mut values = Vec::new();
             let mut buffer = CellBuffer::default();
-            dataset.rows.cell(0..dataset.meta().rows, &mut buffer)?.to_f64(&mut out);
-            Ok(Box::new(out.into_iter().map(|x| x as u64).collect::<Vec<u64>>()))
+            dataset.rows.cell(0..dataset.meta().rows, &mut buffer)?.to_f64(&mut values);
+            let sum = |bytes: &[u8]| {
+                bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b) as f64).sum()
+            };
+            let mut dense = Dense::new(values.len(), 8, sum)?;
+            let places = dense.bytes.as_chunks_mut::<8>().0.iter_mut();
+            places.zip(values).for_each(|(to, x)| *to = (x as u64).to_le_bytes());
+            Ok(dense)
         }
         other => bail!("no array of {other}"),
     }
@@ -190,9 +203,7 @@ fn ours(path: &Path, which: Which, dtype: &str) -> anyhow::Result<(f64, Vec<Held
         held.push(hold(&dataset, &dtype)?);
     }
     let seconds = start.elapsed().as_secs_f64();
-    let held = held.into_iter();
-    let held = held.map(|v| Held { sum: v.sum(), len: v.len(), _values: v.any() }).collect();
-    Ok((seconds, held))
+    Ok((seconds, held.iter().map(Dense::held).collect()))
 }
 
 /// A peer, waiting for orders.
