@@ -2,7 +2,8 @@
 //!
 //! A spike rises within a channel or two and falls again. The modified z-score of the first
 //! differences, `0.6745 (d_i - median d) / median |d - median d|`, marks steep places; a rise and a
-//! fall above `threshold` within `width` channels are a spike. Its channels become the mean of the
+//! fall above `threshold` within `width` channels are a spike where both are abrupt: the steps before
+//! and after them are less than a quarter as high, as they are not in a resolved line. Its channels become the mean of the
 //! nearest clean channels, `reach` on each side. Everything else is returned as it was.
 //!
 //! Source: Whitaker and Hayes (2018), Chemom. Intell. Lab. Syst. 179, 82,
@@ -12,6 +13,9 @@ use crate::row_method::{Block, RowMethod, RowStatus, Treat};
 use kalpha_core::{Metadata, NoiseModel, Passes, Rows, RowsMeta, StepError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Steps before the rise and after the fall, in units of these, below which a spike is abrupt.
+const ABRUPT: f64 = 0.25;
 
 /// Parameters of `denoise.despike`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -33,7 +37,7 @@ impl Default for Despike {
 
 impl Treat for Despike {
     const ID: &'static str = "denoise.despike";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const ABOUT: &'static str = "Replaces cosmic rays by what stands beside them";
     type Method = DespikeMethod;
 
@@ -122,7 +126,14 @@ impl DespikeMethod {
                     }
                     down && y[j + 1] - y[i] < 0.3 * height
                 })
-                .filter(|_| rise > limit.max(0.1 * steepest));
+                .filter(|_| rise > limit.max(0.1 * steepest))
+                // A line rises and falls over several channels, a cosmic ray out of the blue.
+                .filter(|&j| {
+                    let before = if i == 0 { 0.0 } else { differences[i - 1] - middle };
+                    let after = differences.get(j + 1).map_or(0.0, |d| d - middle);
+                    let fall = differences[j] - middle;
+                    before.abs() < ABRUPT * rise && after.abs() < ABRUPT * fall.abs()
+                });
             match fall {
                 Some(j) => {
                     spike[i + 1..=j].fill(true);
@@ -194,5 +205,24 @@ mod tests {
         }
         assert_eq!(method.row(&clean, &mut out, &mut DespikeScratch::default()), 0);
         assert_eq!(method.row(&[3.0; 60], &mut out[..60], &mut DespikeScratch::default()), 0);
+    }
+
+    /// The Raman line of silicon, four channels wide and a hundred times the background, as measured.
+    #[test]
+    fn sharp_lines_are_no_spikes() {
+        let line = [
+            187.0, 229.0, 237.0, 277.0, 353.0, 485.0, 711.0, 1169.0, 2009.0, 3695.0, 6459.0,
+            10763.0, 14997.0, 14797.0, 8685.0, 3655.0, 1765.0, 957.0, 679.0, 513.0, 395.0, 339.0,
+        ];
+        let noise = Stream::new(3, "despike", 0);
+        let y: Vec<f64> = (0..200)
+            .map(|i| 150.0 + 9.0 * noise.at(0, i).normal())
+            .enumerate()
+            .map(|(i, v)| line.get(i.wrapping_sub(80)).copied().unwrap_or(v))
+            .collect();
+        let mut out = vec![0.0; 200];
+        let method = DespikeMethod(Despike::default());
+        assert_eq!(method.row(&y, &mut out, &mut DespikeScratch::default()), 0);
+        assert_eq!(out, y);
     }
 }
