@@ -33,17 +33,20 @@ fn params(id: &str) -> Map<String, Value> {
     table.get(id).and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// Two peaks on a slope, moving and growing from row to row; no random numbers.
+/// Two peaks on a slope, moving and growing from row to row, and a cosmic ray in some; no random
+/// numbers.
 fn spectrum(row: usize) -> Vec<f64> {
     (0..CHANNELS)
         .map(|c| {
             let (x, r) = (c as f64, (row % 23) as f64);
             let peak = |c: f64, s: f64| (-0.5 * ((x - c) / s).powi(2)).exp();
             let noise = ((row * CHANNELS + c) as f64 * 0.7391).sin();
+            let cosmic_ray = if row % 23 == 8 && c == 20 { 300.0 } else { 0.0 };
             60.0 - 0.2 * x
                 + (80.0 + 5.0 * r) * peak(50.0 + 0.2 * r, 4.0)
                 + 90.0 * peak(110.0, 6.0)
                 + 2.0 * noise
+                + cosmic_ray
         })
         .collect()
 }
