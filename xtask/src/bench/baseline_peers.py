@@ -15,6 +15,8 @@ warnings.filterwarnings("ignore")
 
 
 def main():
+    # Peers may print; only replies go to the caller.
+    replies, sys.stdout = sys.stdout, sys.stderr
     path, rows, channels = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     spectra = np.fromfile(path).reshape(rows, channels)
     axis = 100.0 + np.arange(channels)
@@ -27,13 +29,13 @@ def main():
         import exspy
     except ImportError:
         pass
-    print("ready pybaselines", pybaselines.__version__, getattr(exspy, "__version__", "no exspy"), flush=True)
+    print("ready pybaselines", pybaselines.__version__, getattr(exspy, "__version__", "no exspy"), file=replies, flush=True)
     for line in sys.stdin:
         method, params, count = line.split(" ")
         params, count = json.loads(params), int(count)
         if method == "power_law":
             if exspy is None:
-                print("nan nan", flush=True)
+                print("nan nan", file=replies, flush=True)
                 continue
             signal = exspy.signals.EELSSpectrum(spectra[:count].copy())
             signal.axes_manager[-1].offset = 100.0
@@ -54,7 +56,7 @@ def main():
             for y in spectra[:count]:
                 total += fit(y, **params)[0].sum()
             seconds = time.perf_counter() - start
-        print(seconds, total, flush=True)
+        print(seconds, total, file=replies, flush=True)
 
 
 main()
