@@ -155,7 +155,7 @@ fn options_equal_pybaselines() {
         v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
     };
     let (x, y) = (numbers(&known["x"]), numbers(&known["y"]));
-    let up = dataset(&x, &[y.clone()]);
+    let up = dataset(&x, std::slice::from_ref(&y));
     let reversed = |v: &[f64]| v.iter().rev().copied().collect::<Vec<f64>>();
     let down = dataset(&reversed(&x), &[reversed(&y)]);
     let range = 900.0;
