@@ -220,6 +220,26 @@ impl CsrBuilder {
         self.csr.indptr.push(self.csr.indices.len() as u64);
     }
 
+    /// Adds all rows of another builder with as many columns; no row may be open here.
+    pub fn append(&mut self, other: Self) {
+        debug_assert!(other.csr.channels <= self.csr.channels);
+        if self.rows() == 0 {
+            let channels = self.csr.channels;
+            *self = other;
+            self.csr.channels = channels;
+            return;
+        }
+        let first = self.csr.indices.len() as u64;
+        self.csr.indptr.extend(other.csr.indptr.iter().skip(1).map(|entry| first + entry));
+        self.csr.indices.extend_from_slice(&other.csr.indices);
+        match (&mut self.csr.values, other.csr.values) {
+            (CountValues::U8(own), CountValues::U8(more)) => own.extend_from_slice(&more),
+            (own, CountValues::U8(more)) => more.iter().for_each(|&x| own.push(x.into())),
+            (own, CountValues::U16(more)) => more.iter().for_each(|&x| own.push(x.into())),
+            (own, CountValues::U32(more)) => more.iter().for_each(|&x| own.push(x)),
+        }
+    }
+
     /// Rows closed so far.
     pub fn rows(&self) -> usize {
         self.csr.rows()

@@ -1,7 +1,7 @@
 //! Bruker `.bcf`: a hypermap of EDS spectra in an SFS container.
 //!
 //! The container (`sfs.rs`) holds small files: `EDSDatabase/HeaderData` is XML about the
-//! measurement (`header.rs`), each `EDSDatabase/SpectrumDataN` the spectra of one detector
+//! measurement (`header.rs`) and images (`images.rs`), each `EDSDatabase/SpectrumDataN` the spectra of one detector
 //! (`spectra.rs`), pixel by pixel in one of four packings. Spectra go straight to sparse
 //! counts; a cube is never made.
 //!
@@ -9,6 +9,7 @@
 //! RosettaSciIO gives for them (tests/bcf.rs).
 
 pub(crate) mod header;
+mod images;
 mod read;
 mod sfs;
 mod spectra;

@@ -313,6 +313,20 @@ pub(crate) fn rows_of(
     Ok(Gathered { rows: Arc::new(Lazy { meta, blocks, path }), diagnostics })
 }
 
+/// Rows of an array as they are, read each time somebody asks for them.
+pub(crate) fn rows_when_wanted(
+    input: &Input,
+    blocks: impl Blocks + 'static,
+    navigation: Vec<Axis>,
+    signal: Axis,
+    noise: NoiseModel,
+) -> Rows {
+    let rows = navigation.iter().map(Axis::len).product();
+    let (channels, dtype) = (signal.len(), blocks.dtype().cell_type());
+    let meta = RowsMeta { rows, channels, dtype, navigation, signal, noise };
+    Arc::new(Lazy { meta, blocks, path: input.path().to_string_lossy().into_owned() })
+}
+
 /// Rows of an array as they are, for what is known to be no counts or known to be.
 ///
 /// They are held in their own type, large ones are read when wanted. The caller has checked the
@@ -326,12 +340,11 @@ pub(crate) fn rows_as_stored(
 ) -> Result<Rows, IoError> {
     let rows: usize = navigation.iter().map(Axis::len).product();
     let (channels, stored) = (signal.len(), blocks.dtype());
+    if !is_held(input, rows, channels.saturating_mul(stored.width())) {
+        return Ok(rows_when_wanted(input, blocks, navigation, signal, noise));
+    }
     let dtype = stored.cell_type();
     let meta = RowsMeta { rows, channels, dtype, navigation, signal, noise };
-    if !is_held(input, rows, channels.saturating_mul(stored.width())) {
-        let path = input.path().to_string_lossy().into_owned();
-        return Ok(Arc::new(Lazy { meta, blocks, path }));
-    }
     let mut buffer = CellBuffer::default();
     if !blocks.read_whole(&mut |block| lay(block, dtype, &mut buffer))? {
         for_each_block(&blocks, rows, channels, |block| {

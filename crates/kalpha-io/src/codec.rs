@@ -53,6 +53,38 @@ pub(crate) fn deflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, CodecError>
     drain("deflate", flate2::read::DeflateDecoder::new(bytes), limit)
 }
 
+/// Base64 (RFC 4648), blanks and line ends between; `None` where it is none.
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.bytes().filter(|b| !b.is_ascii_whitespace());
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut n, mut ended) = (0u32, 0, false);
+    for b in digits {
+        let digit = match b {
+            b'A'..=b'Z' => b - b'A',
+            b'a'..=b'z' => b - b'a' + 26,
+            b'0'..=b'9' => b - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => {
+                ended = true;
+                continue;
+            }
+            _ => return None,
+        };
+        if ended {
+            return None;
+        }
+        bits = bits << 6 | u32::from(digit);
+        n += 6;
+        if n >= 8 {
+            n -= 8;
+            out.push((bits >> n) as u8);
+        }
+    }
+    // What is left over fills no byte.
+    (n < 6).then_some(out)
+}
+
 /// Zstandard (RFC 8878), any number of frames.
 pub(crate) fn zstd(bytes: &[u8], limit: usize) -> Result<Vec<u8>, CodecError> {
     let wrong = |error: &dyn std::fmt::Display| CodecError::new("zstd", error.to_string());

@@ -1,10 +1,11 @@
-//! Raw dense arrays: sparse when sparse, memory-mapped when they lie right, else copied.
+//! Raw dense arrays: sparse when sparse, memory-mapped when they lie right, else copied or decoded
+//! when wanted.
 
 use crate::{
     Input, IoError,
-    blocks::{Blocks, HELD_BYTES, Stored, rows_of},
+    blocks::{Blocks, HELD_BYTES, Stored, rows_of, rows_when_wanted},
     gather::{Block, Gather, Gathered, Kind, not_counts},
-    plain::{Number, NumberKind, map, with_block},
+    plain::{Number, NumberKind, map, with_block, with_strided_block},
 };
 use kalpha_core::{
     Axis, Cell, CellBuffer, Code, DType, DenseRows, DenseValues, Diagnostic, NoiseModel, RowSource,
@@ -63,7 +64,10 @@ pub(crate) struct Dense {
     pub mapped: bool,
 }
 
-/// Reads an array; the product of the axes is checked against the file first.
+/// Reads an array as counts where it holds counts.
+///
+/// # Errors
+/// When the array is empty or reaches beyond the file.
 pub(crate) fn read_dense(
     input: &Input,
     layout: &Layout,
@@ -71,23 +75,8 @@ pub(crate) fn read_dense(
     signal: Axis,
     prefer: Prefer,
 ) -> Result<Dense, IoError> {
-    let bytes = input.bytes();
-    let mut lengths: Vec<usize> = navigation.iter().map(Axis::len).collect();
-    lengths.push(signal.len());
-    let width = layout.number.width;
-    let size = lengths.iter().try_fold(width, |n, &d| n.checked_mul(d));
-    let end = size.and_then(|size| size.checked_add(layout.offset));
-    let Some(end) = end.filter(|end| *end <= bytes.len()) else {
-        let expected = format!("{lengths:?} values of {width} bytes from byte {}", layout.offset);
-        let got = format!("{} bytes", bytes.len());
-        return Err(input.corrupt(layout.offset as u64, "array", expected, got));
-    };
-    if end == layout.offset {
-        return Err(IoError::NoSpectra {
-            file: input.path().to_owned(),
-            found: format!("an array of shape {lengths:?}"),
-        });
-    }
+    let raw = RawRows::new(input, layout, &navigation, &signal)?;
+    let (bytes, end, width) = (input.bytes(), raw.end, layout.number.width);
     let mut diagnostics = Vec::new();
     if layout.alone && end < bytes.len() {
         let message = format!("{} bytes behind the array were not read", bytes.len() - end);
@@ -111,28 +100,16 @@ pub(crate) fn read_dense(
         return Ok(dense);
     }
     if (end - layout.offset) as u64 > HELD_BYTES {
-        let raw = RawRows { input: input.clone(), layout: layout.clone(), lengths };
         let mut gathered = rows_of(input, raw, navigation, signal)?;
         gathered.diagnostics.splice(0..0, diagnostics);
         return Ok(Dense { gathered, mapped: true });
     }
     let mut gather = Gather::new(rows, channels);
     let step = (BLOCK_BYTES / (channels * width)).max(1);
-    let mut scratch = Vec::new();
     let mut start = 0;
     while start < rows {
         let stop = (start + step).min(rows);
-        let block = match &layout.strides {
-            None => {
-                let row = channels * width;
-                &bytes[layout.offset + start * row..layout.offset + stop * row]
-            }
-            Some(strides) => {
-                collect(bytes, layout, &lengths, strides, start..stop, &mut scratch);
-                &scratch
-            }
-        };
-        with_block(layout.number, block, |block| gather.push(block));
+        raw.read(start..stop, &mut |block| gather.push(block))?;
         // Dense values that lie right need not be held at all.
         let give_up = match gather.kind() {
             Kind::SparseCounts => false,
@@ -208,11 +185,81 @@ impl RowSource for HandedBack {
     }
 }
 
+/// The rows of an array as they are, for what is known to be no counts or known to be; they are
+/// decoded when somebody asks for them.
+///
+/// # Errors
+/// When the array is empty or reaches beyond the file.
+pub(crate) fn read_as_stored(
+    input: &Input,
+    layout: &Layout,
+    navigation: Vec<Axis>,
+    signal: Axis,
+    noise: NoiseModel,
+) -> Result<Rows, IoError> {
+    let raw = RawRows::new(input, layout, &navigation, &signal)?;
+    Ok(rows_when_wanted(input, raw, navigation, signal, noise))
+}
+
 /// Rows of a raw array, decoded when wanted.
 struct RawRows {
     input: Input,
     layout: Layout,
-    lengths: Vec<usize>,
+    /// Lengths of the navigation axes.
+    navigation: Vec<usize>,
+    channels: usize,
+    /// One past the last byte.
+    end: usize,
+}
+
+impl RawRows {
+    /// Checks that all values are in the file.
+    fn new(
+        input: &Input,
+        layout: &Layout,
+        navigation: &[Axis],
+        signal: &Axis,
+    ) -> Result<Self, IoError> {
+        let navigation: Vec<usize> = navigation.iter().map(Axis::len).collect();
+        let shape: Vec<usize> = navigation.iter().copied().chain([signal.len()]).collect();
+        if shape.contains(&0) {
+            let found = format!("an array of shape {shape:?}");
+            return Err(IoError::NoSpectra { file: input.path().to_owned(), found });
+        }
+        let Layout { number, offset, strides, .. } = layout;
+        // One past the last value that any row reaches.
+        let values = match strides {
+            None => shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)),
+            Some(strides) => shape.iter().zip(strides).try_fold(1usize, |end, (n, stride)| {
+                stride.checked_mul(n - 1).and_then(|reach| end.checked_add(reach))
+            }),
+        };
+        let rows = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let end = values.and_then(|n| n.checked_mul(number.width)?.checked_add(*offset));
+        let end = end.filter(|end| *end <= input.bytes().len() && rows.is_some());
+        let all_strides = strides.as_ref().is_none_or(|strides| strides.len() == shape.len());
+        let Some(end) = end.filter(|_| all_strides) else {
+            let expected = format!("{shape:?} values of {} bytes", number.width);
+            let got = format!("{} bytes behind it", input.bytes().len().saturating_sub(*offset));
+            return Err(input.corrupt(*offset as u64, "array", expected, got));
+        };
+        let (input, layout, channels) = (input.clone(), layout.clone(), signal.len());
+        Ok(Self { input, layout, navigation, channels, end })
+    }
+
+    /// Index of the first value of each row.
+    fn bases(&self, rows: Range<usize>, strides: &[usize]) -> Vec<usize> {
+        let axes = || self.navigation.iter().zip(strides).rev();
+        rows.map(|row| {
+            let mut rest = row;
+            axes().fold(0, |base, (n, stride)| {
+                let i = rest % n;
+                rest /= n;
+                base + i * stride
+            })
+        })
+        .collect()
+    }
 }
 
 impl Blocks for RawRows {
@@ -222,51 +269,85 @@ impl Blocks for RawRows {
 
     fn read(&self, range: Range<usize>, take: &mut dyn FnMut(Block<'_>)) -> Result<(), IoError> {
         let Layout { number, offset, strides, .. } = &self.layout;
-        let bytes = self.input.bytes();
-        let row = self.lengths.last().copied().unwrap_or(0) * number.width;
+        let bytes = &self.input.bytes()[..self.end];
+        let row = self.channels * number.width;
         self.input.used(range.len() * row);
-        let mut scratch = Vec::new();
-        let block = match strides {
-            None => &bytes[offset + range.start * row..offset + range.end * row],
-            Some(strides) => {
-                collect(bytes, &self.layout, &self.lengths, strides, range, &mut scratch);
-                &scratch
+        match strides {
+            None => {
+                let range = offset + range.start * row..offset + range.end * row;
+                with_block(*number, bytes.get(range).unwrap_or_default(), take);
             }
-        };
-        with_block(*number, block, take);
+            Some(strides) => {
+                let stride = strides.last().copied().unwrap_or(1);
+                let bases = self.bases(range, strides);
+                let values = bytes.get(*offset..).unwrap_or_default();
+                with_strided_block(*number, values, &bases, self.channels, stride, take);
+            }
+        }
         Ok(())
     }
 }
 
-/// Lays out rows `range` in C order. The caller has checked that all of them are there.
-fn collect(
-    bytes: &[u8],
-    layout: &Layout,
-    lengths: &[usize],
-    strides: &[usize],
-    range: std::ops::Range<usize>,
-    out: &mut Vec<u8>,
-) {
-    let width = layout.number.width;
-    let Some((&channels, navigation)) = lengths.split_last() else { return };
-    let channel_stride = strides.last().copied().unwrap_or(1);
-    let bases: Vec<usize> = range
-        .map(|row| {
-            let mut rest = row;
-            navigation.iter().zip(strides).rev().fold(0, |base, (n, stride)| {
-                let i = rest % n;
-                rest /= n;
-                base + i * stride
-            })
-        })
-        .collect();
-    out.clear();
-    out.resize(bases.len() * channels * width, 0);
-    for channel in 0..channels {
-        for (row, base) in bases.iter().enumerate() {
-            let from = layout.offset + (base + channel * channel_stride) * width;
-            let to = (row * channels + channel) * width;
-            out[to..to + width].copy_from_slice(&bytes[from..from + width]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kalpha_core::CellData;
+    use std::path::Path;
+
+    fn rows(input: &Input, layout: &Layout, lengths: [usize; 3]) -> Result<Rows, IoError> {
+        let [y, x, channels] = lengths;
+        let navigation = vec![Axis::index("y", y), Axis::index("x", x)];
+        read_as_stored(input, layout, navigation, Axis::index("c", channels), NoiseModel::Unknown)
+    }
+
+    #[test]
+    fn any_order_of_indices_gives_rows() {
+        // Shape (channel 40, y 2, x 3), one odd byte in front.
+        let number = Number::new(NumberKind::Signed, 2, true).unwrap();
+        let mut bytes = vec![9];
+        for channel in 0..40i16 {
+            for pixel in 0..6 {
+                bytes.extend((100 * pixel - channel).to_be_bytes());
+            }
         }
+        let input = Input::from_bytes(Path::new("x"), bytes);
+        let make = |offset, strides: [usize; 3]| {
+            rows(&input, &Layout::strided(number, offset, strides.to_vec()), [2, 3, 40])
+        };
+        let made = make(1, [3, 1, 6]).unwrap();
+        assert_eq!((made.meta().rows, made.meta().dtype), (6, DType::I16));
+        let (mut buffer, mut out) = (CellBuffer::default(), Vec::new());
+        let cell = made.cell(4..6, &mut buffer).unwrap();
+        assert_eq!(cell.first_row, 4);
+        cell.to_f64(&mut out);
+        let expected: Vec<f64> =
+            (4..6).flat_map(|p| (0..40).map(move |c| f64::from(100 * p - c))).collect();
+        assert_eq!(out, expected);
+        // One value too few, and sizes that overflow.
+        assert!(make(2, [3, 1, 6]).is_err());
+        assert!(make(1, [3, usize::MAX, 6]).is_err());
+        assert!(make(usize::MAX, [3, 1, 6]).is_err());
+        // The same values, gathered.
+        let layout = Layout::strided(number, 1, vec![3, 1, 6]);
+        let axes = vec![Axis::index("y", 2), Axis::index("x", 3)];
+        let dense = read_dense(&input, &layout, axes, Axis::index("c", 40), Prefer::Sparse);
+        dense.unwrap().gathered.rows.cell(4..6, &mut buffer).unwrap().to_f64(&mut out);
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn rows_that_lie_right_are_copied_as_they_are() {
+        let number = Number::new(NumberKind::Float, 4, false).unwrap();
+        let values: Vec<f32> = (0..12).map(|i| i as f32 / 3.0).collect();
+        let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let input = Input::from_bytes(Path::new("x"), bytes);
+        for layout in [Layout::contiguous(number, 0), Layout::strided(number, 0, vec![12, 4, 1])] {
+            let made = rows(&input, &layout, [1, 3, 4]).unwrap();
+            let mut buffer = CellBuffer::default();
+            let cell = made.cell(1..3, &mut buffer).unwrap();
+            assert!(matches!(cell.data, CellData::F32(v) if v == &values[4..]));
+        }
+        assert!(rows(&input, &Layout::contiguous(number, 0), [1, 0, 4]).is_err());
+        assert!(rows(&input, &Layout::contiguous(number, 1), [1, 3, 4]).is_err());
     }
 }

@@ -53,6 +53,9 @@ fn read_limit(input: &Input) -> usize {
 
 /// Opens the file, with all filters and within the memory that its length allows.
 pub(crate) fn open(input: &Input) -> Result<Hdf5File, IoError> {
+    if let Some(file) = input.known().hdf5.get() {
+        return Ok(file.clone());
+    }
     let options = OpenOptions {
         max_chunk_bytes: chunk_limit(input),
         max_read_bytes: read_limit(input),
@@ -62,7 +65,9 @@ pub(crate) fn open(input: &Input) -> Result<Hdf5File, IoError> {
         filter_registry: Some(filters::registry(chunk_limit(input))),
         ..OpenOptions::default()
     };
-    Hdf5File::from_owner(Bytes(input.bytes().clone()), options).map_err(|e| fail(input, "/", e))
+    let file = Hdf5File::from_owner(Bytes(input.bytes().clone()), options)
+        .map_err(|e| fail(input, "/", e))?;
+    Ok(input.known().hdf5.get_or_init(|| file).clone())
 }
 
 /// What kalpha wrote into a group beside the values, as JSON.

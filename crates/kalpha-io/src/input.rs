@@ -1,13 +1,16 @@
 //! A file whose bytes are at hand.
 
 use crate::error::{DAMAGED, IoError};
+use hdf5_reader::Hdf5File;
 use kalpha_core::{Axis, AxisError, Buffer, RowsError, Source, Unit};
 use std::{
+    any::Any,
+    fmt,
     fs::File,
     ops::Range,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -19,6 +22,23 @@ pub struct Input {
     bytes: Buffer<u8>,
     map: Option<Arc<Map>>,
     folder: bool,
+    known: Arc<Known>,
+}
+
+/// What was found out about a file, for whoever wants it next: several readers look into it
+/// before one reads it, each signal again.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// The file as HDF5.
+    pub hdf5: OnceLock<Hdf5File>,
+    /// What the reader of a format knows of all signals.
+    contents: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Known")
+    }
 }
 
 /// A mapped file whose pages are handed back to the system after use.
@@ -72,6 +92,7 @@ impl Input {
                 bytes: Vec::new().into(),
                 map: None,
                 folder: true,
+                known: Arc::default(),
             });
         }
         if metadata.len() == 0 {
@@ -82,20 +103,22 @@ impl Input {
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(fail)?;
         let map = Arc::new(Map { map, used: AtomicUsize::new(0) });
         let bytes = Buffer::new(Shared(Arc::clone(&map)));
-        Ok(Self { path: path.to_owned(), bytes, map: Some(map), folder: false })
+        let known = Arc::default();
+        Ok(Self { path: path.to_owned(), bytes, map: Some(map), folder: false, known })
     }
 
     /// Bytes that are in memory already, under the name they would have as a file.
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Self {
-        Self { path: path.to_owned(), bytes: Buffer::from(bytes), map: None, folder: false }
+        let (bytes, known) = (Buffer::from(bytes), Arc::default());
+        Self { path: path.to_owned(), bytes, map: None, folder: false, known }
     }
 
     /// A part of the file as a file of its own, without a copy; the caller has checked that it is
     /// there.
     pub(crate) fn part(&self, path: &Path, range: Range<usize>) -> Self {
         let part = Part { bytes: self.bytes.clone(), range };
-        let bytes = Buffer::new(part);
-        Self { path: path.to_owned(), bytes, map: self.map.clone(), folder: false }
+        let (bytes, known) = (Buffer::new(part), Arc::default());
+        Self { path: path.to_owned(), bytes, map: self.map.clone(), folder: false, known }
     }
 
     /// Tells that `bytes` of the file were read and will not be wanted soon.
@@ -132,6 +155,29 @@ impl Input {
     /// The extension, lower case; empty where there is none.
     pub fn extension(&self) -> String {
         self.path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// What the reader of a format knows of all signals, found once.
+    ///
+    /// # Errors
+    /// When it cannot be found.
+    pub(crate) fn contents<T: Send + Sync + 'static>(
+        &self,
+        find: impl FnOnce() -> Result<T, IoError>,
+    ) -> Result<Arc<T>, IoError> {
+        if let Some(known) = self.known.contents.get()
+            && let Ok(known) = Arc::clone(known).downcast()
+        {
+            return Ok(known);
+        }
+        let found = Arc::new(find()?);
+        // Another format of the same file may have been first.
+        let _ = self.known.contents.set(Arc::clone(&found) as Arc<dyn Any + Send + Sync>);
+        Ok(found)
     }
 
     /// The first bytes, at most `n`.

@@ -185,6 +185,16 @@ pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
         return Err(IoError::Empty { file: input.path().to_owned() });
     }
     let (reader, others) = choose(input, options)?;
+    read_with(reader, &others, input, options)
+}
+
+/// Reads one signal, says what else the file could be, and puts the axis there that was given.
+fn read_with(
+    reader: &dyn Reader,
+    others: &[FormatId],
+    input: &Input,
+    options: &OpenOptions,
+) -> Result<Dataset, IoError> {
     let mut dataset = reader.read(input, options)?;
     if dataset.source.signal.is_none() {
         dataset.source.signal.clone_from(&options.signal);
@@ -198,6 +208,25 @@ pub fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
         Some(axis) => relabel(dataset, axis, input),
         None => Ok(dataset),
     }
+}
+
+/// Reads every signal of a file, in the order of [`signals`]; the file is opened once.
+///
+/// # Errors
+/// As [`open`]. A series is one signal, which [`open`] reads.
+pub fn open_all(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Vec<Dataset>, IoError> {
+    let path = path.as_ref();
+    if series::files(path)?.is_some() {
+        return Ok(vec![open(path, options)?]);
+    }
+    let input = Input::open(path)?;
+    if input.bytes().is_empty() && !input.is_folder() {
+        return Err(IoError::Empty { file: path.to_owned() });
+    }
+    let (reader, others) = choose(&input, options)?;
+    let names = reader.signals(&input)?.into_iter();
+    let one = |name| OpenOptions { signal: Some(name), ..options.clone() };
+    names.map(|name| read_with(reader, &others, &input, &one(name))).collect()
 }
 
 /// Names of the signals in a file, as [`OpenOptions::signal`] takes them.

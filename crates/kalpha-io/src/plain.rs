@@ -108,6 +108,64 @@ pub(crate) fn with_block<R>(number: Number, bytes: &[u8], f: impl FnOnce(Block) 
     }
 }
 
+/// Channels that are turned at once: 16 values of 4 bytes fill a cache line.
+const PANEL: usize = 16;
+
+/// Rows whose values lie apart, decoded and handed out as one block: row `r` has its channels
+/// `stride` values apart, from value `bases[r]` on. The caller has checked that none reaches beyond
+/// the bytes.
+pub(crate) fn with_strided_block<R>(
+    number: Number,
+    bytes: &[u8],
+    bases: &[usize],
+    channels: usize,
+    stride: usize,
+    f: impl FnOnce(Block) -> R,
+) -> R {
+    fn decode<const WIDTH: usize, T: Copy + Default>(
+        bytes: &[u8],
+        bases: &[usize],
+        channels: usize,
+        stride: usize,
+        value: impl Fn([u8; WIDTH]) -> T,
+    ) -> Vec<T> {
+        let (values, _) = bytes.as_chunks::<WIDTH>();
+        if stride == 1 {
+            let row = |base: &usize| values.get(*base..base + channels).unwrap_or_default();
+            return bases.iter().flat_map(row).map(|b| value(*b)).collect();
+        }
+        let mut out = vec![T::default(); bases.len() * channels];
+        for start in (0..channels).step_by(PANEL) {
+            let panel = start..(start + PANEL).min(channels);
+            for (row, base) in out.chunks_exact_mut(channels).zip(bases) {
+                let own = values.get(base + start * stride..).unwrap_or_default();
+                let own = own.iter().step_by(stride.max(1));
+                row[panel.clone()].iter_mut().zip(own).for_each(|(slot, b)| *slot = value(*b));
+            }
+        }
+        out
+    }
+    macro_rules! decode {
+        ($type:ty, $block:ident) => {{
+            let order =
+                if number.big_endian { <$type>::from_be_bytes } else { <$type>::from_le_bytes };
+            f(Block::$block(&decode(bytes, bases, channels, stride, order)))
+        }};
+    }
+    match (number.kind, number.width) {
+        (NumberKind::Unsigned, 1) => decode!(u8, U8),
+        (NumberKind::Unsigned, 2) => decode!(u16, U16),
+        (NumberKind::Unsigned, 4) => decode!(u32, U32),
+        (NumberKind::Unsigned, _) => decode!(u64, U64),
+        (NumberKind::Signed, 1) => decode!(i8, I8),
+        (NumberKind::Signed, 2) => decode!(i16, I16),
+        (NumberKind::Signed, 4) => decode!(i32, I32),
+        (NumberKind::Signed, _) => decode!(i64, I64),
+        (NumberKind::Float, 4) => decode!(f32, F32),
+        (NumberKind::Float, _) => decode!(f64, F64),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,9 @@
 //! slowest axis first.
 
 use crate::{Input, IoError, open::Relabelled};
-use kalpha_core::{Axis, Dataset, Event, Metadata, NoiseModel, Points, RowsMeta, Unit};
+use kalpha_core::{
+    Axis, Code, Dataset, Diagnostic, Event, Metadata, NoiseModel, Points, RowsMeta, Unit,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -54,15 +56,71 @@ pub(crate) struct Sidecar {
     noise: Option<NoiseModel>,
 }
 
-/// The JSON file beside an array, where there is one.
-pub(crate) fn beside(input: &Input) -> Result<Option<(Input, Sidecar)>, IoError> {
+/// What to do where the JSON file beside an array does not fit it.
+const ASTRAY: &str = "it describes the array of the same name: correct it, or rename it where it \
+                      belongs to something else";
+
+/// The JSON file beside an array.
+pub(crate) struct Beside {
+    file: Input,
+    sidecar: Sidecar,
+}
+
+/// True for a JSON file that means to describe an array: it has `axes`, or nothing that a
+/// sidecar has not. One that is damaged and speaks of axes was meant to as well.
+fn describes_an_array(json: &[u8]) -> bool {
+    const AXES: &[u8] = br#""axes""#;
+    let found = match serde_json::from_slice(json) {
+        Ok(Value::Object(found)) => found,
+        Ok(_) => return false,
+        Err(_) => return json.windows(AXES.len()).any(|part| part == AXES),
+    };
+    let known = ["metadata", "vendor", "history", "signal", "masked", "noise"];
+    let all = !found.is_empty() && found.keys().all(|key| known.contains(&key.as_str()));
+    all || found.contains_key("axes")
+}
+
+/// The JSON file beside an array, where there is one that describes it; another is left alone,
+/// with a note.
+pub(crate) fn beside(
+    input: &Input,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Option<Beside>, IoError> {
     let path = input.path().with_extension("json");
     if !path.is_file() {
         return Ok(None);
     }
     let file = Input::open(&path)?;
-    let parsed = Sidecar::parse(&file, file.bytes())?;
-    Ok(Some((file, parsed)))
+    if !describes_an_array(file.bytes()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let message = format!("{name} beside it was not read: it does not describe an array");
+        let hint = r#"where it shall, {"axes": [..], "metadata": {..}} is what it holds"#;
+        diagnostics.push(Diagnostic::note(Code::Assumed, message).hint(hint));
+        return Ok(None);
+    }
+    let sidecar = Sidecar::parse(&file, file.bytes()).map_err(astray)?;
+    Ok(Some(Beside { file, sidecar }))
+}
+
+fn astray(error: IoError) -> IoError {
+    match error {
+        IoError::Corrupt { file, offset, field, expected, got, .. } => {
+            IoError::Corrupt { file, offset, field, expected, got, hint: ASTRAY }
+        }
+        other => other,
+    }
+}
+
+impl Beside {
+    /// The axes of an array of that shape; `None` where they are not stated.
+    pub fn axes(&self, shape: &[usize]) -> Result<Option<Vec<Axis>>, IoError> {
+        self.sidecar.axes(&self.file, shape).map_err(astray)
+    }
+
+    /// Puts what is stated in the place of what the values alone say.
+    pub fn apply(self, dataset: Dataset) -> Result<Dataset, IoError> {
+        self.sidecar.apply(&self.file, dataset).map_err(astray)
+    }
 }
 
 /// The name of an axis that has none, counted from the last.

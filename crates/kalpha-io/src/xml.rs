@@ -16,7 +16,7 @@ pub(crate) struct TooDeep;
 /// Attributes become `@name`, text beside them `#text`, repeated children an array; an element
 /// that holds text alone becomes that string.
 pub(crate) fn to_json(node: roxmltree::Node) -> Result<Value, TooDeep> {
-    convert(node, DEPTH, &[])
+    convert(node, DEPTH, None)
 }
 
 /// A document whose long texts of base64 stand aside: they take most of the time of parsing it.
@@ -31,6 +31,16 @@ const LONG: usize = 4096;
 /// Around the number of a piece; private characters that no instrument writes.
 const LIFTED: [char; 2] = ['\u{e000}', '\u{e001}'];
 
+/// True for digits of base64 and blanks alone; 16 at once, since pictures are millions of them.
+fn is_base64(bytes: &[u8]) -> bool {
+    let one = |b: &u8| {
+        let letter = (b | 0x20).wrapping_sub(b'a') < 26;
+        let digit = b.wrapping_sub(b'/') < 11;
+        letter | digit | (*b == b'+') | (*b == b'=') | matches!(b, b' ' | b'\t' | b'\n' | b'\r')
+    };
+    bytes.chunks(4096).all(|part| part.iter().fold(true, |all, b| all & one(b)))
+}
+
 /// Puts texts of base64 aside.
 pub(crate) fn lift(text: &str) -> Lifted<'_> {
     let (mut out, mut pieces) = (String::new(), Vec::new());
@@ -38,10 +48,7 @@ pub(crate) fn lift(text: &str) -> Lifted<'_> {
     while let Some(start) = rest.find('>').map(|i| i + 1) {
         let end = rest[start..].find('<').map_or(rest.len(), |i| start + i);
         let piece = &rest[start..end];
-        let base64 = |b: &u8| {
-            b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=') || b.is_ascii_whitespace()
-        };
-        if piece.len() > LONG && piece.as_bytes().iter().all(base64) {
+        if piece.len() > LONG && is_base64(piece.as_bytes()) {
             out.push_str(&rest[..start]);
             out.push_str(&format!("{}{}{}", LIFTED[0], pieces.len(), LIFTED[1]));
             pieces.push(piece);
@@ -57,17 +64,22 @@ pub(crate) fn lift(text: &str) -> Lifted<'_> {
     Lifted { text: out.into(), pieces }
 }
 
-impl Lifted<'_> {
+impl<'a> Lifted<'a> {
+    /// What was put aside for a text.
+    pub fn piece(&self, text: &str) -> Option<&'a str> {
+        let number = text.strip_prefix(LIFTED[0])?.strip_suffix(LIFTED[1])?;
+        self.pieces.get(number.parse::<usize>().ok()?).copied()
+    }
+
     /// As [`to_json`], with what was put aside.
     pub fn to_json(&self, node: roxmltree::Node) -> Result<Value, TooDeep> {
-        convert(node, DEPTH, &self.pieces)
+        convert(node, DEPTH, Some(self))
     }
 }
 
 /// A text, or the piece it stands for, with the line ends that XML has.
-fn put_back(text: &str, pieces: &[&str], out: &mut String) {
-    let number = text.strip_prefix(LIFTED[0]).and_then(|t| t.strip_suffix(LIFTED[1]));
-    match number.and_then(|n| pieces.get(n.parse::<usize>().ok()?)) {
+fn put_back(text: &str, lifted: Option<&Lifted>, out: &mut String) {
+    match lifted.and_then(|lifted| lifted.piece(text)) {
         Some(piece) if piece.contains('\r') => {
             out.push_str(&piece.replace("\r\n", "\n").replace('\r', "\n"));
         }
@@ -76,7 +88,7 @@ fn put_back(text: &str, pieces: &[&str], out: &mut String) {
     }
 }
 
-fn convert(node: roxmltree::Node, depth: usize, pieces: &[&str]) -> Result<Value, TooDeep> {
+fn convert(node: roxmltree::Node, depth: usize, lifted: Option<&Lifted>) -> Result<Value, TooDeep> {
     let depth = depth.checked_sub(1).ok_or(TooDeep)?;
     let mut object = Map::new();
     for attribute in node.attributes() {
@@ -85,9 +97,9 @@ fn convert(node: roxmltree::Node, depth: usize, pieces: &[&str]) -> Result<Value
     let mut text = String::new();
     for child in node.children() {
         if child.is_text() {
-            put_back(child.text().unwrap_or_default(), pieces, &mut text);
+            put_back(child.text().unwrap_or_default(), lifted, &mut text);
         } else if child.is_element() {
-            let value = convert(child, depth, pieces)?;
+            let value = convert(child, depth, lifted)?;
             match object.get_mut(child.tag_name().name()) {
                 None => {
                     // An array of one would not be told from a value, so arrays start at two.

@@ -1,6 +1,7 @@
 //! Byte mutation of real and tiny files: any bytes give a dataset or an error, in little memory.
 //!
-//! `KALPHA_FUZZ_SECONDS` (default 2) is spent on each format; `KALPHA_FUZZ_SEED` starts elsewhere.
+//! `KALPHA_FUZZ_SECONDS` (default 2) is spent on each extension, or on that which
+//! `KALPHA_FUZZ_ONLY` names; `KALPHA_FUZZ_SEED` starts elsewhere.
 //! A failure prints the number of its case; `KALPHA_FUZZ_CASE` alone reproduces it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -210,6 +211,9 @@ fn fuzz(extension: &str) {
 
 /// Seconds in which `one` is tried on mutations of every file of that extension.
 fn fuzz_for(extension: &str, seconds: u64, one: fn(&Path, &[u8], u64) -> bool) {
+    if std::env::var("KALPHA_FUZZ_ONLY").is_ok_and(|only| only != extension) {
+        return;
+    }
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let files: Vec<_> = seeds(extension).into_iter().map(|p| (fs::read(&p).unwrap(), p)).collect();
     assert!(!files.is_empty());

@@ -6,7 +6,7 @@
 use super::{Common, lower_bound, median};
 use anyhow::{Context, bail, ensure};
 use kalpha_core::{CellBuffer, CellData, CellGrid, Dataset};
-use kalpha_io::{OpenOptions, open, signals};
+use kalpha_io::{Input, OpenOptions, open, open_all, read};
 use memmap2::MmapMut;
 use serde_json::{Value, json};
 use std::{
@@ -191,14 +191,19 @@ fn hold(dataset: &Dataset, dtype: &str) -> anyhow::Result<Dense> {
 fn ours(path: &Path, which: Which, dtype: &str) -> anyhow::Result<(f64, Vec<Held>)> {
     let options = OpenOptions::default();
     let start = Instant::now();
-    let names: Vec<Option<String>> = match which {
-        Which::Default | Which::OneColumn => vec![None],
-        Which::Every => signals(path, &options)?.into_iter().map(Some).collect(),
-        Which::Named(names) => names.iter().map(|name| Some((*name).to_owned())).collect(),
+    let datasets = match which {
+        Which::Default | Which::OneColumn => vec![open(path, &options)?],
+        Which::Every => open_all(path, &options)?,
+        Which::Named(names) => {
+            let input = Input::open(path)?;
+            let one = |name: &&str| {
+                read(&input, &OpenOptions { signal: Some((*name).to_owned()), ..options.clone() })
+            };
+            names.iter().map(one).collect::<Result<_, _>>()?
+        }
     };
     let mut held = Vec::new();
-    for signal in names {
-        let dataset = open(path, &OpenOptions { signal, ..options.clone() })?;
+    for dataset in datasets {
         let dtype = dataset.source.dtype.clone().unwrap_or_else(|| dtype.to_owned());
         held.push(hold(&dataset, &dtype)?);
     }

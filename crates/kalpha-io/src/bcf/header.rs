@@ -13,8 +13,12 @@
 //! | SpectrumDataN/TRTESMAHeader | PrimaryEnergy, ElevationAngle, AzimutAngle | keV, degree |
 //! | SpectrumDataN/TRTSpectrumHeader | ChannelCount, CalibAbs, CalibLin, SigmaAbs, SigmaLin | energy = CalibAbs + CalibLin i in keV; peak variance = SigmaAbs + SigmaLin energy in keV2 |
 
-use crate::{Input, IoError, xml};
-use kalpha_core::{Code, Diagnostic, Metadata, Modality, Mode};
+use super::images::images;
+use crate::{
+    Input, IoError,
+    xml::{self, Lifted},
+};
+use kalpha_core::{Code, Dataset, Diagnostic, Metadata, Modality, Mode};
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::Value;
 
@@ -33,6 +37,8 @@ pub(super) struct Header {
     pub energy: Option<(f64, f64)>,
     /// Pixel width and height, um.
     pub pixel: (Option<f64>, Option<f64>),
+    /// Names of the images.
+    pub images: Vec<String>,
     /// Scans per line, pixels per line enter the real time.
     lines: Vec<f64>,
     dwell_us: Option<f64>,
@@ -74,15 +80,56 @@ pub(crate) fn resolution(spectrum: Option<Node>) -> Option<f64> {
     Some(ev).filter(|ev| ev.is_finite() && *ev > 0.0)
 }
 
-/// Reads what the header says of detector `index`.
-pub(super) fn read(input: &Input, bytes: &[u8], index: &str) -> Result<Header, IoError> {
+/// Calls `f` with the XML of the header.
+fn with_document<T>(
+    input: &Input,
+    bytes: &[u8],
+    f: impl FnOnce(Node, &Lifted) -> Result<T, IoError>,
+) -> Result<T, IoError> {
     let text = xml::decode(bytes);
     // Photographs are most of it.
     let lifted = xml::lift(&text);
     let options = ParsingOptions { allow_dtd: false, ..ParsingOptions::default() };
     let document = Document::parse_with_options(&lifted.text, options)
         .map_err(|e| input.corrupt(0, "HeaderData", "well-formed XML", e))?;
-    let root = document.root_element();
+    f(document.root_element(), &lifted)
+}
+
+/// Pixel width and height of the map, um.
+fn pixel(root: Node) -> (Option<f64>, Option<f64>) {
+    let sem = instance(root, "TRTSEMData");
+    (positive(sem, "DX"), positive(sem, "DY"))
+}
+
+/// Names of the images of the header.
+pub(super) fn image_names(input: &Input, bytes: &[u8]) -> Result<Vec<String>, IoError> {
+    with_document(input, bytes, |root, lifted| {
+        Ok(images(root, lifted, pixel(root)).into_iter().map(|image| image.name).collect())
+    })
+}
+
+/// Reads an image; where there is none of that name, gives the names there are.
+pub(super) fn image(
+    input: &Input,
+    bytes: &[u8],
+    name: &str,
+) -> Result<Result<Dataset, Vec<String>>, IoError> {
+    with_document(input, bytes, |root, lifted| {
+        let header = describe(input, root, lifted, "0")?;
+        let found = images(root, lifted, header.pixel);
+        match found.iter().find(|image| image.name == name) {
+            Some(image) => image.dataset(input, header.metadata, header.vendor).map(Ok),
+            None => Ok(Err(found.into_iter().map(|image| image.name).collect())),
+        }
+    })
+}
+
+/// Reads what the header says of detector `index`.
+pub(super) fn read(input: &Input, bytes: &[u8], index: &str) -> Result<Header, IoError> {
+    with_document(input, bytes, |root, lifted| describe(input, root, lifted, index))
+}
+
+fn describe(input: &Input, root: Node, lifted: &Lifted, index: &str) -> Result<Header, IoError> {
     let vendor = lifted
         .to_json(root)
         .map_err(|_| input.corrupt(0, "HeaderData", "XML of sensible depth", "deep nesting"))?;
@@ -150,7 +197,8 @@ pub(super) fn read(input: &Input, bytes: &[u8], index: &str) -> Result<Header, I
         vendor,
         channels: channels.map_or(1, |n| n as usize),
         energy: number(spectrum, "CalibAbs").zip(positive(spectrum, "CalibLin")),
-        pixel: (positive(sem, "DX"), positive(sem, "DY")),
+        pixel: pixel(root),
+        images: images(root, lifted, pixel(root)).into_iter().map(|image| image.name).collect(),
         lines: lines.split(',').filter_map(|n| n.trim().parse().ok()).collect(),
         dwell_us,
         diagnostics,

@@ -3,10 +3,12 @@
 use super::{
     header,
     sfs::Container,
-    spectra::{self, Outcome, Spectra},
+    spectra::{self, Spectra},
 };
 use crate::{Input, IoError, OpenOptions};
-use kalpha_core::{Axis, Code, CsrCounts, DType, Dataset, Diagnostic, NoiseModel, RowsMeta, Unit};
+use kalpha_core::{
+    Axis, Code, CsrCounts, DType, Dataset, Diagnostic, NoiseModel, RowsMeta, Source, Unit,
+};
 use std::sync::Arc;
 
 const FOLDER: &str = "EDSDatabase/";
@@ -29,8 +31,19 @@ fn names(detectors: &[String]) -> Vec<String> {
     detectors.iter().map(|n| format!("{SPECTRA}{n}")).collect()
 }
 
+/// The XML about the measurement.
+fn header_bytes(input: &Input, container: &Container) -> Result<Vec<u8>, IoError> {
+    let entry = container.find(&format!("{FOLDER}HeaderData")).ok_or_else(|| {
+        input.corrupt(0, "SFS directory", "a file EDSDatabase/HeaderData", "none")
+    })?;
+    container.content(entry)?.whole()
+}
+
 pub(super) fn signals(input: &Input) -> Result<Vec<String>, IoError> {
-    Ok(names(&detectors(&Container::open(input)?)))
+    let container = Container::open(input)?;
+    let mut found = names(&detectors(&container));
+    found.extend(header::image_names(input, &header_bytes(input, &container)?)?);
+    Ok(found)
 }
 
 fn read_spectra(input: &Input, container: &Container, path: &str) -> Result<Spectra, IoError> {
@@ -39,16 +52,22 @@ fn read_spectra(input: &Input, container: &Container, path: &str) -> Result<Spec
         found: container.files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>().join(", "),
     };
     let entry = container.find(path).ok_or_else(missing)?;
-    for ascending in [true, false] {
-        let outcome = std::thread::scope(|scope| {
-            let mut stream = container.stream(entry)?.ahead(scope);
-            spectra::read(input, &mut stream, ascending)
-        })?;
-        if let Outcome::Done(spectra) = outcome {
-            return Ok(spectra);
-        }
-    }
-    Err(missing())
+    spectra::read(input, container.content(entry)?)
+}
+
+/// The image of that name.
+fn read_image(
+    input: &Input,
+    container: &Container,
+    detectors: Vec<String>,
+    asked: &str,
+) -> Result<Dataset, IoError> {
+    let missing = |images: Vec<String>| IoError::NoSignal {
+        file: input.path().to_owned(),
+        asked: asked.to_owned(),
+        available: [detectors, images].concat(),
+    };
+    header::image(input, &header_bytes(input, container)?, asked)?.map_err(missing)
 }
 
 pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
@@ -58,29 +77,16 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         None => found.first().cloned().unwrap_or_default(),
         Some(asked) => {
             let number = asked.strip_prefix(SPECTRA).unwrap_or(asked);
-            found.iter().find(|n| *n == number).cloned().ok_or_else(|| IoError::NoSignal {
-                file: input.path().to_owned(),
-                asked: asked.clone(),
-                available: names(&found),
-            })?
+            match found.iter().find(|n| *n == number) {
+                Some(number) => number.clone(),
+                None => return read_image(input, &container, names(&found), asked),
+            }
         }
     };
-    let head = container.find(&format!("{FOLDER}HeaderData")).ok_or_else(|| {
-        input.corrupt(0, "SFS directory", "a file EDSDatabase/HeaderData", "none")
-    })?;
     let path = format!("{FOLDER}{SPECTRA}{chosen}");
     // The header can be larger than the spectra: both are read at the same time.
-    let read_header = || header::read(input, &container.stream(head)?.rest()?, &chosen);
-    let (header, spectra) = std::thread::scope(|scope| {
-        let beside = std::thread::Builder::new().spawn_scoped(scope, read_header);
-        let spectra = read_spectra(input, &container, &path);
-        let header = match beside {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // The system has no thread to give.
-            Err(_) => read_header(),
-        };
-        (header, spectra)
-    });
+    let read_header = || header::read(input, &header_bytes(input, &container)?, &chosen);
+    let (header, spectra) = rayon::join(read_header, || read_spectra(input, &container, &path));
     let mut header = header?;
     let Spectra { height, width, rows, channels } = spectra?;
     let counts = rows
@@ -89,9 +95,11 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         .finish();
 
     let mut diagnostics = std::mem::take(&mut header.diagnostics);
-    if found.len() > 1 && options.signal.is_none() {
-        let message = format!("{} detectors, {SPECTRA}{chosen} was read", found.len());
-        let hint = format!("--signal takes {}", names(&found).join(", "));
+    if found.len() + header.images.len() > 1 && options.signal.is_none() {
+        let n = found.len() + header.images.len();
+        let message = format!("{n} signals, {SPECTRA}{chosen} was read");
+        let names = [names(&found), std::mem::take(&mut header.images)].concat();
+        let hint = format!("--signal takes {}", names.join(", "));
         diagnostics.push(Diagnostic::note(Code::Assumed, message).hint(hint));
     }
     if counts.channels() > header.channels {
@@ -144,7 +152,10 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         metadata: header.metadata,
         vendor: header.vendor,
         mask: None,
-        source: input.source("bcf", Some(container.version.to_string())),
+        source: Source {
+            signal: Some(format!("{SPECTRA}{chosen}")),
+            ..input.source("bcf", Some(container.version.to_string()))
+        },
         diagnostics,
     })
 }

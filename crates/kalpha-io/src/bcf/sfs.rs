@@ -15,13 +15,7 @@
 
 use crate::{Input, IoError};
 use flate2::{Decompress, FlushDecompress, Status};
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, sync_channel},
-    },
-    thread::Scope,
-};
+use rayon::prelude::*;
 
 pub(super) const MAGIC: &[u8] = b"AAMVHFSS";
 const FIRST_CHUNK: usize = 0x118;
@@ -29,6 +23,7 @@ const CHUNK_HEADER: usize = 32;
 const ENTRY: usize = 512;
 const PACKED_MAGIC: &[u8] = b"AACS";
 const PACKED_HEADER: usize = 128;
+const BLOCK_HEADER: usize = 16;
 
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]))
@@ -167,8 +162,8 @@ impl<'a> Container<'a> {
         self.files.iter().find(|f| f.path == path)
     }
 
-    /// Reads a file from its start, unpacking it where it is packed.
-    pub fn stream(&'a self, entry: &Entry) -> Result<Stream<'a>, IoError> {
+    /// A file from its start.
+    pub fn content(&'a self, entry: &Entry) -> Result<Content<'a>, IoError> {
         let limit = self.chunks * self.payload() as u64;
         if entry.size > limit {
             return Err(self.input.too_large(format!("size of {}", entry.path), entry.size, limit));
@@ -177,193 +172,165 @@ impl<'a> Container<'a> {
         let what = format!("pointer table of {}", entry.path);
         let table =
             if pointers == 0 { Vec::new() } else { self.linked(entry.table, pointers * 4, &what)? };
-        let table = table.chunks_exact(4).map(|b| u32_at(b, 0)).collect();
-        let blocks = Blocks::Plain { table, next: 0, left: entry.size };
-        let mut stream = Stream::new(self, &entry.path, blocks);
-        if stream.peek(4)? != PACKED_MAGIC {
-            return Ok(stream);
+        let mut content = Content {
+            container: self,
+            name: entry.path.clone(),
+            table: table.chunks_exact(4).map(|b| u32_at(b, 0)).collect(),
+            next: 0,
+            left: entry.size,
+            bytes: Vec::new(),
+            before: 0,
+            packed: None,
+        };
+        if !content.fill(PACKED_MAGIC.len())? || !content.bytes.starts_with(PACKED_MAGIC) {
+            return Ok(content);
         }
-        let head = stream.take(PACKED_HEADER)?;
-        let left = u32_at(head, 12);
+        content.need(PACKED_HEADER)?;
+        let blocks = u32_at(&content.bytes, 12);
+        content.drop_first(PACKED_HEADER);
         // Spectra and XML shrink to a half or a fifth; 64 times is far beyond either.
         let budget = (self.input.bytes().len() as u64).saturating_mul(64).max(1 << 26);
-        let blocks = Blocks::Packed { inner: Box::new(stream), left, budget };
-        Ok(Stream::new(self, &entry.path, blocks))
+        content.packed = Some(Packed { blocks, budget });
+        Ok(content)
     }
 }
 
-/// Unpacked blocks that wait for whoever decodes them.
-const BLOCKS_AHEAD: usize = 4;
+/// About so many bytes of a file are handed out at once.
+const PART: usize = 16 << 20;
 
-enum Blocks<'a> {
-    Plain {
-        table: Vec<u32>,
-        next: usize,
-        left: u64,
-    },
-    Packed {
-        inner: Box<Stream<'a>>,
-        left: u32,
-        budget: u64,
-    },
-    /// Unpacked by another thread.
-    Ahead(Receiver<Result<Vec<u8>, IoError>>),
+/// What is left of a packed file.
+#[derive(Clone, Copy)]
+struct Packed {
+    blocks: u32,
+    /// Bytes that may still be unpacked.
+    budget: u64,
 }
 
 /// A file of the container, read front to back.
-pub(super) struct Stream<'a> {
+pub(super) struct Content<'a> {
     container: &'a Container<'a>,
     name: String,
-    blocks: Blocks<'a>,
-    buffer: Vec<u8>,
-    at: usize,
-    /// Bytes taken before the buffer starts.
+    /// The chunks that hold it.
+    table: Vec<u32>,
+    next: usize,
+    /// Bytes that are not yet gathered.
+    left: u64,
+    /// Gathered bytes that are not yet handed out.
+    bytes: Vec<u8>,
+    /// Bytes of the file before these.
     before: u64,
+    packed: Option<Packed>,
 }
 
-impl<'a> Stream<'a> {
-    fn new(container: &'a Container<'a>, name: &str, blocks: Blocks<'a>) -> Self {
-        Self { container, name: name.to_owned(), blocks, buffer: Vec::new(), at: 0, before: 0 }
-    }
-
-    /// The same file, unpacked by a thread of its own while it is read; as it is where it is not
-    /// packed, or the system has no thread to give.
-    pub fn ahead<'scope, 'env>(self, scope: &'scope Scope<'scope, 'env>) -> Self
-    where
-        'a: 'scope,
-    {
-        if !matches!(self.blocks, Blocks::Packed { .. }) {
-            return self;
-        }
-        let (sender, receiver) = sync_channel(BLOCKS_AHEAD);
-        let made = Self::new(self.container, &self.name, Blocks::Ahead(receiver));
-        // Handed over through a lock, so that it is still there where no thread starts.
-        let waiting = Arc::new(Mutex::new(Some(self)));
-        let taken = Arc::clone(&waiting);
-        let take =
-            |from: &Mutex<Option<Self>>| from.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
-            let Some(mut stream) = take(&taken) else { return };
-            loop {
-                let block = match stream.refill() {
-                    Ok(false) => return,
-                    Ok(true) => Ok(std::mem::take(&mut stream.buffer)),
-                    Err(error) => Err(error),
-                };
-                // An error is the last that can be told; who reads no more has hung up.
-                let ends = block.is_err();
-                if sender.send(block).is_err() || ends {
-                    return;
-                }
-            }
-        });
-        match thread {
-            Ok(_) => made,
-            Err(_) => take(&waiting).unwrap_or(made),
-        }
-    }
-
-    /// Bytes taken so far.
-    pub fn position(&self) -> u64 {
-        self.before + self.at as u64
-    }
-
-    /// An error at the present position of this file.
-    pub fn corrupt(&self, field: &str, expected: impl Into<String>, got: impl ToString) -> IoError {
+impl Content<'_> {
+    /// An error at a byte of this file.
+    pub fn corrupt(
+        &self,
+        at: u64,
+        field: &str,
+        expected: impl Into<String>,
+        got: impl ToString,
+    ) -> IoError {
         let field = format!("{} of {}", field, self.name);
-        self.container.input.corrupt(self.position(), field, expected, got)
+        self.container.input.corrupt(at, field, expected, got)
     }
 
-    /// Appends the next block; false at the end.
-    fn refill(&mut self) -> Result<bool, IoError> {
-        if self.at > 0 {
-            self.buffer.drain(..self.at);
-            self.before += self.at as u64;
-            self.at = 0;
-        }
-        match &mut self.blocks {
-            Blocks::Ahead(blocks) => match blocks.recv() {
-                Ok(block) => {
-                    let block = block?;
-                    match self.buffer.is_empty() {
-                        true => self.buffer = block,
-                        false => self.buffer.extend_from_slice(&block),
-                    }
-                    Ok(true)
-                }
-                // The other thread came to the end.
-                Err(_) => Ok(false),
-            },
-            Blocks::Plain { table, next, left } => {
-                let Some(&number) = table.get(*next) else { return Ok(false) };
-                let (_, payload) = self.container.read_chunk(number, &self.name)?;
-                let payload =
-                    &payload[..payload.len().min(usize::try_from(*left).unwrap_or(usize::MAX))];
-                self.buffer.extend_from_slice(payload);
-                *left -= payload.len() as u64;
-                *next += 1;
-                Ok(!payload.is_empty())
-            }
-            Blocks::Packed { inner, left, budget } => {
-                let Some(rest) = left.checked_sub(1) else { return Ok(false) };
-                *left = rest;
-                let head = inner.take(16)?;
-                let (packed, unpacked) = (u32_at(head, 0) as usize, u32_at(head, 4) as usize);
-                // A deflate stream cannot grow by more than a factor 1032.
-                let limit = (packed as u64 * 1032).min(*budget);
-                if unpacked as u64 > limit {
-                    let what = format!("unpacked block of {}", self.name);
-                    return Err(self.container.input.too_large(what, unpacked as u64, limit));
-                }
-                *budget -= unpacked as u64;
-                let source = inner.take(packed)?;
-                let start = self.buffer.len();
-                self.buffer.reserve_exact(unpacked);
-                let mut inflate = Decompress::new(true);
-                let status =
-                    inflate.decompress_vec(source, &mut self.buffer, FlushDecompress::Finish);
-                if !matches!(status, Ok(Status::StreamEnd)) || self.buffer.len() - start != unpacked
-                {
-                    let got = match status {
-                        Ok(_) => format!("{} bytes", inflate.total_out()),
-                        Err(error) => error.to_string(),
-                    };
-                    return Err(inner.corrupt("zlib block", format!("{unpacked} bytes"), got));
-                }
-                Ok(true)
-            }
-        }
-    }
-
+    /// Gathers at least `n` bytes; false where the file has fewer.
     fn fill(&mut self, n: usize) -> Result<bool, IoError> {
-        while self.buffer.len() - self.at < n {
-            if !self.refill()? {
+        // The caller wants what lies in the file: the length of this file bounds it.
+        let wanted = n.saturating_sub(self.bytes.len()).min(self.container.input.bytes().len());
+        self.bytes.reserve(wanted.next_multiple_of(self.container.payload().max(1)));
+        while self.bytes.len() < n {
+            let Some(&number) = self.table.get(self.next) else { return Ok(false) };
+            let (_, payload) = self.container.read_chunk(number, &self.name)?;
+            let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+            let payload = &payload[..payload.len().min(left)];
+            if payload.is_empty() {
                 return Ok(false);
             }
+            self.bytes.extend_from_slice(payload);
+            self.left -= payload.len() as u64;
+            self.next += 1;
         }
         Ok(true)
     }
 
-    /// Up to `n` bytes that are taken later.
-    pub fn peek(&mut self, n: usize) -> Result<&[u8], IoError> {
-        self.fill(n)?;
-        Ok(&self.buffer[self.at..self.buffer.len().min(self.at + n)])
-    }
-
-    /// The next `n` bytes.
-    pub fn take(&mut self, n: usize) -> Result<&[u8], IoError> {
-        if !self.fill(n)? {
-            let got = format!("{} before it ends", self.buffer.len() - self.at);
-            return Err(self.corrupt("content", format!("{n} bytes"), got));
+    /// Gathers `n` bytes, which must be there.
+    fn need(&mut self, n: usize) -> Result<(), IoError> {
+        if self.fill(n)? {
+            return Ok(());
         }
-        self.at += n;
-        Ok(&self.buffer[self.at - n..self.at])
+        let got = format!("{} before it ends", self.bytes.len());
+        Err(self.corrupt(self.before, "content", format!("{n} bytes"), got))
     }
 
-    /// All bytes that are left.
-    pub fn rest(mut self) -> Result<Vec<u8>, IoError> {
-        while self.refill()? {}
-        self.buffer.drain(..self.at);
-        Ok(self.buffer)
+    fn drop_first(&mut self, n: usize) {
+        self.bytes.drain(..n);
+        self.before += n as u64;
+    }
+
+    /// The next bytes of the file, some megabytes of them, unpacked; `None` at the end.
+    pub fn part(&mut self) -> Result<Option<Vec<u8>>, IoError> {
+        let Some(packed) = self.packed else {
+            self.fill(PART)?;
+            self.before += self.bytes.len() as u64;
+            return Ok(Some(std::mem::take(&mut self.bytes)).filter(|bytes| !bytes.is_empty()));
+        };
+        let Packed { mut blocks, mut budget } = packed;
+        // The first byte of each packed block among those gathered, its length, what it holds.
+        let mut found: Vec<(usize, usize, usize)> = Vec::new();
+        let (mut at, mut total) = (0, 0);
+        while blocks > 0 && total < PART {
+            self.need(at + BLOCK_HEADER)?;
+            let size = u32_at(&self.bytes, at) as usize;
+            let unpacked = u32_at(&self.bytes, at + 4) as usize;
+            // A deflate stream cannot grow by more than a factor 1032.
+            let limit = (size as u64 * 1032).min(budget);
+            if unpacked as u64 > limit {
+                let what = format!("unpacked block of {}", self.name);
+                return Err(self.container.input.too_large(what, unpacked as u64, limit));
+            }
+            let start = at + BLOCK_HEADER;
+            self.need(start + size)?;
+            found.push((start, size, unpacked));
+            (blocks, budget) = (blocks - 1, budget - unpacked as u64);
+            (at, total) = (start + size, total + unpacked);
+        }
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let mut out = vec![0; total];
+        let mut rest = &mut out[..];
+        let mut tasks = Vec::new();
+        for (start, size, unpacked) in found {
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(unpacked);
+            rest = others;
+            tasks.push((start, &self.bytes[start..start + size], own));
+        }
+        // All end before the first error is told, so that it is always the same one.
+        let unpack = |(start, source, out): (usize, &[u8], &mut [u8])| {
+            let mut inflate = Decompress::new(true);
+            let got = match inflate.decompress(source, out, FlushDecompress::Finish) {
+                Ok(Status::StreamEnd) if inflate.total_out() == out.len() as u64 => return Ok(()),
+                Ok(_) => format!("{} bytes", inflate.total_out()),
+                Err(error) => error.to_string(),
+            };
+            let at = self.before + start as u64;
+            Err(self.corrupt(at, "zlib block", format!("{} bytes", out.len()), got))
+        };
+        let done: Vec<Result<(), IoError>> = tasks.into_par_iter().map(unpack).collect();
+        done.into_iter().collect::<Result<(), _>>()?;
+        self.packed = Some(Packed { blocks, budget });
+        self.drop_first(at);
+        Ok(Some(out))
+    }
+
+    /// All bytes.
+    pub fn whole(mut self) -> Result<Vec<u8>, IoError> {
+        let mut all = self.part()?.unwrap_or_default();
+        while let Some(part) = self.part()? {
+            all.extend_from_slice(&part);
+        }
+        Ok(all)
     }
 }

@@ -20,12 +20,16 @@
 //!   with what is added to it (4 bits for width 1, low half first). Where the pixel has pulses
 //!   too, the last u32 of these bytes is the length of a list of u16 channels behind them.
 
-use super::sfs::{Stream, u16_at, u32_at};
+use super::sfs::{Content, u16_at, u32_at};
 use crate::{Input, IoError};
 use kalpha_core::{CsrBuilder, CsrCounts};
+use rayon::prelude::*;
 
 const LINES: usize = 0x1a0;
 const PIXEL: usize = 22;
+
+/// Lines of so many bytes or more are decoded by one core.
+const BAND: usize = 32 << 10;
 
 /// Counts of one detector.
 pub(super) struct Spectra {
@@ -34,13 +38,6 @@ pub(super) struct Spectra {
     pub rows: CsrBuilder,
     /// Channels that are needed to hold all counts.
     pub channels: usize,
-}
-
-/// How decoding ended.
-pub(super) enum Outcome {
-    Done(Spectra),
-    /// Columns do not ascend in a line, though they were said to.
-    Unordered,
 }
 
 /// Counts of one pixel, channels ascending.
@@ -52,8 +49,8 @@ struct Pixel {
     overflow: bool,
     /// Channels of single pulses.
     pulses: Vec<u16>,
-    /// The entries of `pulses`, while they are merged with others.
-    merged: (Vec<u16>, Vec<u32>),
+    /// Entries of the pulses; longer than needed.
+    single: (Vec<u16>, Vec<u32>),
 }
 
 impl Pixel {
@@ -72,41 +69,47 @@ impl Pixel {
     /// Takes `pulses` for u16 channels.
     fn sixteen_bit(&mut self, pulses: &[u8]) {
         self.pulses.clear();
-        self.pulses.extend(pulses.chunks_exact(2).map(|b| u16_at(b, 0)));
+        self.pulses.extend(pulses.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)));
     }
 
     /// Adds one count for each of `pulses`, which ascend more often than not.
     fn count_pulses(&mut self) {
-        if !self.pulses.is_sorted() {
+        let sorted =
+            self.pulses.iter().zip(self.pulses.iter().skip(1)).fold(true, |s, (a, b)| s & (a <= b));
+        if !sorted {
             self.pulses.sort_unstable();
         }
-        let Some(&first) = self.pulses.first() else { return };
-        let (channels, counts) = &mut self.merged;
-        // Equal neighbours are one entry; without branches, since they come at random.
-        channels.resize(self.pulses.len(), 0);
-        counts.clear();
-        counts.resize(self.pulses.len(), 0);
-        let (mut entry, mut last) = (0, first);
-        for &pulse in &self.pulses {
-            entry += usize::from(pulse != last);
-            channels[entry] = pulse;
-            counts[entry] += 1;
-            last = pulse;
+        let n = self.pulses.len();
+        let Some(&last) = self.pulses.last() else { return };
+        let (channels, ends) = &mut self.single;
+        if channels.len() < n {
+            channels.resize(n, 0);
+            ends.resize(n, 0);
         }
-        channels.truncate(entry + 1);
-        counts.truncate(entry + 1);
+        // Equal neighbours are one entry; without branches, since they come at random.
+        let mut entry = 0;
+        for (i, pair) in self.pulses.windows(2).enumerate() {
+            channels[entry] = pair[0];
+            ends[entry] = i as u32 + 1;
+            entry += usize::from(pair[0] != pair[1]);
+        }
+        (channels[entry], ends[entry]) = (last, n as u32);
+        let entries = entry + 1;
+        for e in (1..entries).rev() {
+            ends[e] -= ends[e - 1];
+        }
         if self.channels.is_empty() {
-            std::mem::swap(&mut self.channels, channels);
-            std::mem::swap(&mut self.counts, counts);
+            self.channels.extend_from_slice(&channels[..entries]);
+            self.counts.extend_from_slice(&ends[..entries]);
         } else {
-            self.merge();
+            self.merge(entries);
         }
     }
 
-    /// Merges the entries of pulses from behind, where there is room.
-    fn merge(&mut self) {
-        let (channels, counts) = &self.merged;
-        let (mut a, mut b) = (self.channels.len(), channels.len());
+    /// Merges the first entries of pulses from behind, where there is room.
+    fn merge(&mut self, entries: usize) {
+        let (channels, counts) = &self.single;
+        let (mut a, mut b) = (self.channels.len(), entries);
         let mut end = a + b;
         self.channels.resize(end, 0);
         self.counts.resize(end, 0);
@@ -135,21 +138,24 @@ impl Pixel {
 
 /// Unpacks packing 1: `n` channels of 12 bits.
 fn packed_12_bit(data: &[u8], n: usize, pulses: &mut Vec<u16>) {
-    pulses.clear();
     let bits = |six: &[u8; 6]| {
         let word = |i: usize| u64::from(u16::from_le_bytes([six[i], six[i + 1]]));
         word(0) << 32 | word(2) << 16 | word(4)
     };
     // Four channels fill three words exactly.
-    let (groups, tail) = data.as_chunks::<6>();
-    for six in &groups[..groups.len().min(n.div_ceil(4))] {
+    let four = |six: &[u8; 6]| {
         let bits = bits(six);
-        pulses.extend([36, 24, 12, 0].map(|shift| (bits >> shift & 0xfff) as u16));
+        [36, 24, 12, 0].map(|shift| (bits >> shift & 0xfff) as u16)
+    };
+    let (groups, tail) = data.as_chunks::<6>();
+    pulses.resize(n.next_multiple_of(4), 0);
+    let (fours, _) = pulses.as_chunks_mut::<4>();
+    fours.iter_mut().zip(groups).for_each(|(out, six)| *out = four(six));
+    if let Some(out) = fours.get_mut(groups.len()) {
+        let mut six = [0; 6];
+        six[..tail.len()].copy_from_slice(tail);
+        *out = four(&six);
     }
-    let mut six = [0; 6];
-    six[..tail.len()].copy_from_slice(tail);
-    let bits = bits(&six);
-    pulses.extend([36, 24, 12, 0].map(|shift| (bits >> shift & 0xfff) as u16));
     pulses.truncate(n);
 }
 
@@ -204,59 +210,142 @@ fn packed_runs(data: &[u8], pixel: &mut Pixel) -> Result<(), (&'static str, Stri
     if rest.is_empty() { Ok(()) } else { Err(short()) }
 }
 
-/// Decodes one pixel and returns its column.
-fn read_pixel(stream: &mut Stream, width: usize, pixel: &mut Pixel) -> Result<usize, IoError> {
+/// What is wrong with a pixel: field, what was expected, what is there.
+type Wrong = (&'static str, String, String);
+
+/// Length of the pixel that starts here, its header included; `None` where it is not all there.
+fn pixel_length(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.get(..PIXEL)?;
+    // Packings 0 and 1 have no list behind their bytes.
+    let list = if u16_at(head, 12) > 1 { 2 * usize::from(u16_at(head, 16)) } else { 0 };
+    let length = PIXEL + usize::from(u16_at(head, 18)) + list;
+    (length <= bytes.len()).then_some(length)
+}
+
+/// Length of the line that starts here; `None` where it is not all there.
+fn line_length(bytes: &[u8], pixels: usize) -> Option<usize> {
+    let mut length = 4;
+    for _ in 0..pixels {
+        length += pixel_length(bytes.get(length..)?)?;
+    }
+    Some(length)
+}
+
+/// Decodes one pixel, header included.
+fn read_pixel(bytes: &[u8], pixel: &mut Pixel) -> Result<(), Wrong> {
     pixel.clear();
-    let head = stream.take(PIXEL)?;
-    let column = u32_at(head, 0) as usize;
+    let (head, data) = bytes.split_at(PIXEL);
     let packing = u16_at(head, 12);
     let pulses = usize::from(u16_at(head, 16));
-    let bytes = usize::from(u16_at(head, 18));
-    if column >= width {
-        return Err(stream.corrupt("column", format!("below {width}"), column));
-    }
+    let length = usize::from(u16_at(head, 18));
     let needed = match packing {
         0 => 2 * pulses,
         1 => (3 * pulses).div_ceil(2),
         _ if pulses > 0 => 4,
         _ => 0,
     };
-    if bytes < needed {
-        return Err(stream.corrupt("bytes of a pixel", format!("at least {needed}"), bytes));
+    if length < needed {
+        return Err(("bytes of a pixel", format!("at least {needed}"), length.to_string()));
     }
-    let data = stream.take(bytes)?;
+    let (data, behind) = data.split_at(length);
     match packing {
         0 => pixel.sixteen_bit(&data[..2 * pulses]),
         1 => packed_12_bit(data, pulses, &mut pixel.pulses),
         _ => {
-            let (runs, list) = data.split_at(if pulses > 0 { bytes - 4 } else { bytes });
+            let (runs, list) = data.split_at(if pulses > 0 { length - 4 } else { length });
             let list = u32_at(list, 0) as usize;
-            if let Err((field, got)) = packed_runs(runs, pixel) {
-                return Err(stream.corrupt(field, "runs that fill the pixel's bytes", got));
-            }
+            packed_runs(runs, pixel).map_err(|(field, got)| {
+                (field, "runs that fill the pixel's bytes".to_owned(), got)
+            })?;
             if pulses > 0 && list != 2 * pulses {
-                return Err(stream.corrupt("pulse list", (2 * pulses).to_string(), list));
+                return Err(("pulse list", (2 * pulses).to_string(), list.to_string()));
             }
-            pixel.sixteen_bit(if pulses > 0 { stream.take(list)? } else { &[] });
+            pixel.sixteen_bit(behind);
         }
     }
     pixel.count_pulses();
     if pixel.overflow {
-        return Err(stream.corrupt("counts of a pixel", "at most 32 bits", "more"));
+        return Err(("counts of a pixel", "at most 32 bits".to_owned(), "more".to_owned()));
     }
-    Ok(column)
+    Ok(())
+}
+
+/// Rows of neighbouring lines.
+struct Band {
+    rows: CsrBuilder,
+    channels: usize,
+}
+
+/// Decodes whole lines. `bytes` starts with the first of them, at byte `at` of the file.
+fn read_lines(
+    input: &Input,
+    content: &Content,
+    bytes: &[u8],
+    at: u64,
+    lines: usize,
+    width: usize,
+) -> Result<Band, IoError> {
+    let rows = CsrBuilder::new(CsrCounts::MAX_CHANNELS).map_err(|e| input.rows_error(e))?;
+    let mut band = Band { rows, channels: 0 };
+    let mut pixel = Pixel::default();
+    let mut from = 0;
+    // Column, and where the pixel lies.
+    let mut starts: Vec<(usize, usize, usize)> = Vec::new();
+    for _ in 0..lines {
+        let pixels = u32_at(bytes, from);
+        from += 4;
+        starts.clear();
+        for _ in 0..pixels {
+            let column = u32_at(bytes, from) as usize;
+            if column >= width {
+                return Err(content.corrupt(
+                    at + from as u64,
+                    "column",
+                    format!("below {width}"),
+                    column,
+                ));
+            }
+            let length = pixel_length(&bytes[from..]).unwrap_or(bytes.len() - from);
+            starts.push((column, from, from + length));
+            from += length;
+        }
+        // They ascend in all files seen.
+        if !starts.is_sorted() {
+            starts.sort_unstable();
+        }
+        let mut next = 0;
+        for &(column, start, end) in &starts {
+            let wrong = |(field, expected, got): Wrong| {
+                content.corrupt(at + start as u64, field, expected, got)
+            };
+            if column < next {
+                let expected = "each column once in a line".to_owned();
+                return Err(wrong(("column", expected, column.to_string())));
+            }
+            read_pixel(&bytes[start..end], &mut pixel).map_err(wrong)?;
+            (next..column).for_each(|_| band.rows.end_row());
+            band.rows.extend(&pixel.channels, &pixel.counts);
+            band.rows.end_row();
+            let last = pixel.channels.last();
+            band.channels = band.channels.max(last.map_or(0, |&c| usize::from(c) + 1));
+            next = column + 1;
+        }
+        (next..width).for_each(|_| band.rows.end_row());
+    }
+    Ok(band)
 }
 
 /// Decodes a whole map into rows as wide as sparse counts can be.
 ///
-/// Where columns ascend, as in all files seen, counts go straight into the rows.
-pub(super) fn read(
-    input: &Input,
-    stream: &mut Stream,
-    ascending: bool,
-) -> Result<Outcome, IoError> {
-    let head = stream.take(LINES)?;
-    let (height, width) = (u32_at(head, 0) as usize, u32_at(head, 4) as usize);
+/// The bytes come in parts of some megabytes. The pixel headers tell where each line ends, so
+/// that bands of lines are decoded by all cores.
+pub(super) fn read(input: &Input, mut content: Content) -> Result<Spectra, IoError> {
+    let mut bytes = content.part()?.unwrap_or_default();
+    if bytes.len() < LINES {
+        let got = format!("{} before it ends", bytes.len());
+        return Err(content.corrupt(0, "content", format!("{LINES} bytes"), got));
+    }
+    let (height, width) = (u32_at(&bytes, 0) as usize, u32_at(&bytes, 4) as usize);
     // An empty pixel costs no byte, so the file length bounds the map only loosely.
     let limit = (input.bytes().len() as u64 * 2).max(1 << 22);
     match (height as u64).checked_mul(width as u64) {
@@ -271,45 +360,56 @@ pub(super) fn read(
         }
     }
     let mut rows = CsrBuilder::new(CsrCounts::MAX_CHANNELS).map_err(|e| input.rows_error(e))?;
-    let mut pixel = Pixel::default();
     let mut channels = 0usize;
-    // Pixels of one line, where their columns do not ascend.
-    let mut line: Vec<(usize, Vec<u16>, Vec<u32>)> = Vec::new();
-    for _ in 0..height {
-        let pixels = u32_at(stream.take(4)?, 0) as usize;
-        if pixels > width {
-            return Err(stream.corrupt("pixels of a line", format!("at most {width}"), pixels));
-        }
-        let mut next = 0;
-        for _ in 0..pixels {
-            let column = read_pixel(stream, width, &mut pixel)?;
-            let last = pixel.channels.last();
-            channels = channels.max(last.map_or(0, |&c| usize::from(c) + 1));
-            if !ascending {
-                line.push((column, pixel.channels.clone(), pixel.counts.clone()));
-                continue;
+    // First byte that is not decoded, and where `bytes` starts in the file.
+    let (mut from, mut before) = (LINES, 0u64);
+    let mut line = 0;
+    loop {
+        // First byte and number of lines of each band.
+        let mut bands: Vec<(usize, usize)> = Vec::new();
+        while line < height && bytes.len() - from >= 4 {
+            let pixels = u32_at(&bytes, from) as usize;
+            if pixels > width {
+                let expected = format!("at most {width}");
+                return Err(content.corrupt(
+                    before + from as u64,
+                    "pixels of a line",
+                    expected,
+                    pixels,
+                ));
             }
-            if column < next {
-                return Ok(Outcome::Unordered);
+            let Some(length) = line_length(&bytes[from..], pixels) else { break };
+            match bands.last_mut() {
+                Some((start, lines)) if from - *start < BAND => *lines += 1,
+                _ => bands.push((from, 1)),
             }
-            (next..column).for_each(|_| rows.end_row());
-            rows.extend(&pixel.channels, &pixel.counts);
-            rows.end_row();
-            next = column + 1;
+            from += length;
+            line += 1;
         }
-        line.sort_unstable_by_key(|&(column, ..)| column);
-        for (column, channels, counts) in line.drain(..) {
-            if column < next {
-                return Err(stream.corrupt("column", "each column once in a line", column));
+        let decode = |&(start, lines): &(usize, usize)| {
+            read_lines(input, &content, &bytes[start..from], before + start as u64, lines, width)
+        };
+        let made: Vec<Result<Band, IoError>> = bands.par_iter().map(decode).collect();
+        for band in made {
+            let band = band?;
+            channels = channels.max(band.channels);
+            rows.append(band.rows);
+        }
+        if line == height {
+            return Ok(Spectra { height, width, rows, channels });
+        }
+        bytes.drain(..from);
+        before += from as u64;
+        from = 0;
+        match content.part()? {
+            Some(part) if bytes.is_empty() => bytes = part,
+            Some(part) => bytes.extend_from_slice(&part),
+            None => {
+                let got = format!("{} bytes of line {line} before it ends", bytes.len());
+                return Err(content.corrupt(before, "content", format!("{height} lines"), got));
             }
-            (next..column).for_each(|_| rows.end_row());
-            rows.extend(&channels, &counts);
-            rows.end_row();
-            next = column + 1;
         }
-        (next..width).for_each(|_| rows.end_row());
     }
-    Ok(Outcome::Done(Spectra { height, width, rows, channels }))
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use super::{
 };
 use crate::{
     Input, IoError, OpenOptions,
-    decoded::{Array, decoded},
-    dense::{Layout, Prefer, read_dense},
+    dense::{Layout, Prefer, read_as_stored, read_dense},
     plain::{Number, NumberKind},
     signal_list::unique,
 };
@@ -206,16 +205,15 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         }
         None => (Axis::index("intensity", 1), 1),
     };
+    let strides = strides.into_iter().chain([channel]).collect();
+    let layout = Layout::strided(number, offset, strides).among_others();
     let rows = if chosen.metadata.modality == Some(Modality::Eds) {
-        let strides = strides.into_iter().chain([channel]).collect();
-        let layout = Layout::strided(number, offset, strides).among_others();
         let gathered = read_dense(input, &layout, navigation, signal, Prefer::Sparse)?.gathered;
         diagnostics.extend(gathered.diagnostics);
         gathered.rows
     } else {
         diagnostics.push(camera(chosen));
-        let array = Array { number, offset, navigation: strides, channel };
-        decoded(input, array, navigation, signal, NoiseModel::Unknown)?
+        read_as_stored(input, &layout, navigation, signal, NoiseModel::Unknown)?
     };
     Ok(Dataset {
         rows,

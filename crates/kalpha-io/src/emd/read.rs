@@ -21,24 +21,30 @@ use std::sync::Arc;
 /// A file holds no more pixels of a scan than this for each of its bytes.
 const PIXELS_PER_BYTE: usize = 4;
 
-pub(super) fn signals(input: &Input) -> Result<Vec<String>, IoError> {
-    let file = velox(input)?.0;
-    Ok(items(input, &file)?.into_iter().map(|item| item.name).collect())
+/// A file of Velox and all it holds.
+struct Velox {
+    file: Hdf5File,
+    version: String,
+    items: Vec<Item>,
 }
 
-/// The file and its version, if it is one of Velox.
-fn velox(input: &Input) -> Result<(Hdf5File, String), IoError> {
-    let file = open(input)?;
-    match version(&file) {
-        Some(version) => Ok((file, version)),
-        None => Err(IoError::Unsupported {
+fn velox(input: &Input) -> Result<Arc<Velox>, IoError> {
+    input.contents(|| {
+        let file = open(input)?;
+        let version = version(&file).ok_or_else(|| IoError::Unsupported {
             file: input.path().to_owned(),
             field: "/Version".to_owned(),
             got: "not that of a Velox file".to_owned(),
             supported: "Velox .emd".to_owned(),
             hint: "an NCEM .emd can be saved as .hspy with HyperSpy",
-        }),
-    }
+        })?;
+        let items = items(input, &file)?;
+        Ok(Velox { file, version, items })
+    })
+}
+
+pub(super) fn signals(input: &Input) -> Result<Vec<String>, IoError> {
+    Ok(velox(input)?.items.iter().map(|item| item.name.clone()).collect())
 }
 
 /// The values of a group: their type and size are checked, nothing is read.
@@ -177,10 +183,26 @@ fn read_events(
     Ok(Content { rows: Arc::new(rows), dtype: None, modality, exposure_s: None })
 }
 
-/// Says that intensities of a camera or a scanning detector are no counts.
-fn intensities() -> Diagnostic {
-    let message = "the values are intensities, not counts: their noise is unknown";
-    Diagnostic::note(Code::Assumed, message).hint("a likelihood step needs counts")
+/// Values as they are stored, with their axes.
+fn stored(
+    input: &Input,
+    data: Hdf5Array,
+    navigation: Vec<Axis>,
+    signal: Axis,
+    modality: Option<Modality>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Content, IoError> {
+    let dtype = Some(data.dtype().name().to_owned());
+    // The sums that the program made of its events count them; nothing else counts.
+    let counts = modality == Some(Modality::Eds) && data.dtype().is_unsigned();
+    let noise = if counts { NoiseModel::COUNTS } else { NoiseModel::Unknown };
+    if !counts {
+        let message = "the values are intensities, not counts: their noise is unknown";
+        let note = Diagnostic::note(Code::Assumed, message).hint("a likelihood step needs counts");
+        diagnostics.push(note);
+    }
+    let rows = rows_as_stored(input, data, navigation, signal, noise)?;
+    Ok(Content { rows, dtype, modality, exposure_s: None })
 }
 
 fn read_eels(
@@ -195,8 +217,10 @@ fn read_eels(
         let got = format!("{:?}", data.shape());
         return Err(input.corrupt(0, format!("shape of {group}/Data"), "(x, energy, y)", got));
     };
-    let stated = acquisition(file, &group);
-    let stated = |key| number(&stated, &["Data", key]);
+    // The JSON beside the first line.
+    let acquisition =
+        frame_json(file, &format!("{group}/AcquisitionMetadata")).unwrap_or(Value::Null);
+    let stated = |key| number(&acquisition, &["Data", key]);
     let signal = match stated("dispersion").filter(|d| *d != 0.0) {
         Some(step) => {
             let offset = stated("offset").unwrap_or(0.0);
@@ -208,20 +232,11 @@ fn read_eels(
             Axis::index("Energy loss", channels)
         }
     };
-    diagnostics.push(intensities());
     let navigation = grid(input, metadata, (height, width), diagnostics);
     let data = data.ordered(vec![2, 0], Some(1));
-    Ok(Content {
-        dtype: Some(data.dtype().name().to_owned()),
-        rows: rows_as_stored(input, data, navigation, signal, NoiseModel::Unknown)?,
-        modality: Some(Modality::Eels),
-        exposure_s: stated("exposureTime").filter(|s| *s > 0.0),
-    })
-}
-
-/// The JSON beside the first line of an EELS map.
-fn acquisition(file: &Hdf5File, group: &str) -> Value {
-    frame_json(file, &format!("{group}/AcquisitionMetadata")).unwrap_or(Value::Null)
+    let eels = Some(Modality::Eels);
+    let content = stored(input, data, navigation, signal, eels, diagnostics)?;
+    Ok(Content { exposure_s: stated("exposureTime").filter(|s| *s > 0.0), ..content })
 }
 
 fn read_spectrum(
@@ -236,14 +251,10 @@ fn read_spectrum(
         return Err(input.corrupt(0, format!("shape of {group}/Data"), "(channel, ..)", "none"));
     };
     let (others, rows) = ((1..=frames.len()).collect(), frames.iter().product());
-    let stored = data.dtype();
-    let noise = if stored.is_unsigned() { NoiseModel::COUNTS } else { NoiseModel::Unknown };
     let signal = energy_axis(input, metadata, n, diagnostics);
     let navigation = if rows == 1 { Vec::new() } else { vec![Axis::index("frame", rows)] };
     let data = data.ordered(others, Some(0));
-    let rows = rows_as_stored(input, data, navigation, signal, noise)?;
-    let dtype = Some(stored.name().to_owned());
-    Ok(Content { rows, dtype, modality: Some(Modality::Eds), exposure_s: None })
+    stored(input, data, navigation, signal, Some(Modality::Eds), diagnostics)
 }
 
 fn read_image(
@@ -262,12 +273,8 @@ fn read_image(
     if frames > 1 {
         navigation.insert(0, Axis::index("frame", frames));
     }
-    diagnostics.push(intensities());
     let data = data.ordered(vec![2, 0, 1], None);
-    let dtype = Some(data.dtype().name().to_owned());
-    let signal = Axis::index("intensity", 1);
-    let rows = rows_as_stored(input, data, navigation, signal, NoiseModel::Unknown)?;
-    Ok(Content { rows, dtype, modality: None, exposure_s: None })
+    stored(input, data, navigation, Axis::index("intensity", 1), None, diagnostics)
 }
 
 /// Group and metadata of an item that is one group.
@@ -277,37 +284,36 @@ fn only(item: &Item) -> (String, &Value) {
 }
 
 pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoError> {
-    let (file, version) = velox(input)?;
-    let found = items(input, &file)?;
-    let names: Vec<String> = found.iter().map(|item| item.name.clone()).collect();
-    let mut diagnostics = Vec::new();
+    let velox = velox(input)?;
+    let Velox { file, version, items } = &*velox;
+    let names = || items.iter().map(|item| item.name.clone()).collect::<Vec<_>>();
     let item = match &options.signal {
-        Some(asked) => found.iter().find(|item| item.name == *asked),
-        None => found.first(),
+        Some(asked) => items.iter().find(|item| item.name == *asked),
+        None => items.first(),
     };
     let Some(item) = item else {
         let asked = options.signal.clone().unwrap_or_default();
         let file = input.path().to_owned();
-        return Err(IoError::NoSignal { file, asked, available: names });
+        return Err(IoError::NoSignal { file, asked, available: names() });
     };
-    if found.len() > 1 && options.signal.is_none() {
-        let message = format!("{} signals, {:?} was read", names.len(), item.name);
-        let hint = format!("--signal takes {}", names.join(", "));
+    let mut diagnostics = Vec::new();
+    if items.len() > 1 && options.signal.is_none() {
+        let message = format!("{} signals, {:?} was read", items.len(), item.name);
+        let hint = format!("--signal takes {}", names().join(", "));
         diagnostics.push(Diagnostic::note(Code::Assumed, message).hint(hint));
     }
     let content = match item.kind {
-        Kind::Events => read_events(input, &file, item, &mut diagnostics)?,
-        Kind::EelsImage => read_eels(input, &file, item, &mut diagnostics)?,
-        Kind::Spectrum => read_spectrum(input, &file, item, &mut diagnostics)?,
-        Kind::Image => read_image(input, &file, item, &mut diagnostics)?,
+        Kind::Events => read_events(input, file, item, &mut diagnostics)?,
+        Kind::EelsImage => read_eels(input, file, item, &mut diagnostics)?,
+        Kind::Spectrum => read_spectrum(input, file, item, &mut diagnostics)?,
+        Kind::Image => read_image(input, file, item, &mut diagnostics)?,
     };
     let all: Vec<&Value> = item.metadata.iter().collect();
     let mut metadata = describe(&all, content.modality);
     metadata.exposure_s = content.exposure_s;
     let vendor: Map<String, Value> =
         item.groups.iter().cloned().zip(item.metadata.iter().cloned()).collect();
-    let lost = |m: &&Value| at(m, &["Detectors"]).is_none();
-    if item.metadata.iter().any(|m| lost(&m)) {
+    if item.metadata.iter().any(|m| at(m, &["Detectors"]).is_none()) {
         let message = "the metadata of a detector could not be read";
         diagnostics.push(Diagnostic::warning(Code::MissingMetadata, message));
     }
@@ -319,7 +325,7 @@ pub(super) fn read(input: &Input, options: &OpenOptions) -> Result<Dataset, IoEr
         source: Source {
             dtype: content.dtype,
             signal: Some(item.name.clone()),
-            ..input.source("emd", Some(version))
+            ..input.source("emd", Some(version.clone()))
         },
         diagnostics,
     })

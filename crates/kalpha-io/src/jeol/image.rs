@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Input, IoError,
-    decoded::{Array, decoded},
+    dense::{Layout, read_as_stored},
     plain::{Number, NumberKind},
 };
 use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, NoiseModel, Unit};
@@ -74,9 +74,8 @@ pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
     let message = "the values are intensities, not counts: their noise is unknown";
     diagnostics
         .push(Diagnostic::note(Code::Assumed, message).hint("the .pts beside it has counts"));
-    let array = Array { number: byte, offset, navigation: vec![width, 1], channel: 1 };
-    let signal = Axis::index("intensity", 1);
-    let rows = decoded(input, array, navigation.to_vec(), signal, NoiseModel::Unknown)?;
+    let (layout, signal) = (Layout::contiguous(byte, offset), Axis::index("intensity", 1));
+    let rows = read_as_stored(input, &layout, navigation.to_vec(), signal, NoiseModel::Unknown)?;
     let metadata = Metadata {
         title: text(&tags, &["Image", "Title"]).map(str::to_owned),
         instrument: text(&tags, &["Instrument", "Name"]).map(str::to_owned),

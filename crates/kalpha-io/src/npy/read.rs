@@ -17,10 +17,10 @@ pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
             found: "a single number".to_owned(),
         });
     };
-    let sidecar = beside(input)?;
     let mut diagnostics = Vec::new();
+    let sidecar = beside(input, &mut diagnostics)?;
     let stated = match &sidecar {
-        Some((file, sidecar)) => sidecar.axes(file, &header.shape)?,
+        Some(sidecar) => sidecar.axes(&header.shape)?,
         None => None,
     };
     let mut axes = match stated {
@@ -76,7 +76,7 @@ pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
         diagnostics,
     };
     match sidecar {
-        Some((file, sidecar)) => sidecar.apply(&file, dataset),
+        Some(sidecar) => sidecar.apply(dataset),
         None => Ok(dataset),
     }
 }

@@ -3,7 +3,7 @@
 use super::blocks::{self, COLUMN_MAJOR, Content, Grid, LINE, Origin, RANDOM};
 use crate::{
     Input, IoError,
-    decoded::{Array, decoded},
+    dense::{Layout, read_as_stored},
     plain::{Number, NumberKind},
     signal_list::axis_of_points,
 };
@@ -231,10 +231,10 @@ pub(super) fn read(input: &Input) -> Result<Dataset, IoError> {
     diagnostics.push(Diagnostic::note(Code::Assumed, message));
     let (rows, mask) = match placed.order {
         Order::Strides(steps) => {
-            let navigation = steps.iter().map(|n| n.saturating_mul(content.points)).collect();
-            let array = Array { number: FLOAT, offset: content.data, navigation, channel: 1 };
+            let steps = steps.iter().map(|n| n.saturating_mul(content.points));
+            let layout = Layout::strided(FLOAT, content.data, steps.chain([1]).collect());
             let noise = NoiseModel::Unknown;
-            (decoded(input, array, placed.navigation, signal, noise)?, None)
+            (read_as_stored(input, &layout, placed.navigation, signal, noise)?, None)
         }
         Order::Rows(rows) => rearranged(input, &content, &rows, placed.navigation, signal)?,
     };

@@ -76,6 +76,16 @@ def bruker():
         file = f"data/{name}"
         (cube,) = read("bruker", file, select_type="spectrum_image")
         yield entry(file, None, cube, differs)
+    for name, images in [
+        ("eds/P45_12bit_packed_8bit.bcf", ["image BSE", "image SE"]),
+        ("eds/bcf_v2_50x50px.bcf", ["image Ch 1", "overview Ch 1"]),
+        ("eds/test_TEM.bcf", ["image HAADF"]),
+        ("formats/4on3_full.bcf", ["image SE"]),
+    ]:
+        file = f"data/{name}"
+        found = read("bruker", file, select_type="image")
+        for image, values in zip(images, found, strict=True):
+            yield entry(file, image, values)
 
 
 def hspy():

@@ -106,10 +106,12 @@ fn small_map_with_large_counts() {
 }
 
 #[test]
-fn detectors_are_signals() {
+fn detectors_and_images_are_signals() {
     let Some(path) = kalpha_reference::path("data/eds/test_TEM.bcf") else { return };
-    assert_eq!(signals(&path, &OpenOptions::default()).unwrap(), ["SpectrumData0"]);
-    for (asked, found) in [("0", true), ("SpectrumData0", true), ("1", false)] {
+    assert_eq!(signals(&path, &OpenOptions::default()).unwrap(), ["SpectrumData0", "image HAADF"]);
+    for (asked, found) in
+        [("0", true), ("SpectrumData0", true), ("image HAADF", true), ("1", false), ("BF", false)]
+    {
         let options = OpenOptions { signal: Some(asked.to_owned()), ..OpenOptions::default() };
         assert_eq!(open(&path, &options).is_ok(), found, "{asked}");
     }

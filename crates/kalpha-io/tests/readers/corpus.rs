@@ -60,7 +60,7 @@ fn bcf_packed_with_two_detectors() {
     expected.extend(at(7, WIDE_RUNS));
     expected.extend(at(9, NARROW_RUNS));
     assert_eq!(nonzero(&first), expected);
-    assert!(first.diagnostics.iter().any(|d| d.message.contains("2 detectors")));
+    assert!(first.diagnostics.iter().any(|d| d.message.contains("2 signals")));
     let second = read("tiny_packed.bcf", Some("SpectrumData1"));
     assert_eq!(nonzero(&second), at(6, &[(70, 1), (71, 3)]));
     assert_eq!(second.metadata.detector.as_deref(), Some("Tiny 1"));

@@ -181,6 +181,23 @@ fn npy_is_mapped_and_takes_axes_from_its_json_file() {
     }
 }
 
+#[test]
+fn a_json_file_of_something_else_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, json) = (dir.path().join("cube.npy"), dir.path().join("cube.json"));
+    write_npy(&path, &[2, 3, 4], Values::U16(&[1; 24])).unwrap();
+    for other in [r#"{"metadata": {}, "results": [1, 2]}"#, "[1, 2]", "{}", "no JSON", ""] {
+        fs::write(&json, other).unwrap();
+        let dataset = read(&path).unwrap();
+        assert_eq!(dataset.meta().grid(), [2, 3], "{other}");
+        let said = dataset.diagnostics.iter().any(|d| d.message.starts_with("cube.json beside it"));
+        assert!(said, "{other}");
+    }
+    // What means to describe the array is told to be mended or renamed.
+    fs::write(&json, r#"{"axes": [{"name": "y"}], "results": []}"#).unwrap();
+    assert!(read(&path).unwrap_err().to_string().contains("rename it"));
+}
+
 /// A `.npy` with a header of our own.
 fn npy(path: &Path, version: u8, header: &str, data: &[u8]) {
     let mut bytes = b"\x93NUMPY".to_vec();
