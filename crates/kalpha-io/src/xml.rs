@@ -1,6 +1,7 @@
 //! Vendor XML as JSON, and the legacy text encodings it comes in.
 
 use crate::{Input, IoError};
+use memchr::memchr;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -28,8 +29,8 @@ pub(crate) struct Lifted<'a> {
 /// Shorter texts stay where they are.
 const LONG: usize = 4096;
 
-/// Around the number of a piece; private characters that no instrument writes.
-const LIFTED: [char; 2] = ['\u{e000}', '\u{e001}'];
+/// Around the number of a piece; a character that no instrument writes, the same in all encodings.
+const LIFTED: u8 = 0x7f;
 
 /// True for digits of base64 and blanks alone; 16 at once, since pictures are millions of them.
 fn is_base64(bytes: &[u8]) -> bool {
@@ -41,33 +42,46 @@ fn is_base64(bytes: &[u8]) -> bool {
     bytes.chunks(4096).all(|part| part.iter().fold(true, |all, b| all & one(b)))
 }
 
-/// Puts texts of base64 aside.
-pub(crate) fn lift(text: &str) -> Lifted<'_> {
-    let (mut out, mut pieces) = (String::new(), Vec::new());
-    let mut rest = text;
-    while let Some(start) = rest.find('>').map(|i| i + 1) {
-        let end = rest[start..].find('<').map_or(rest.len(), |i| start + i);
+/// Decodes XML as [`decode`] does, with texts of base64 put aside before.
+pub(crate) fn lift(bytes: &[u8]) -> Lifted<'_> {
+    let plain = || Lifted { text: decode(bytes), pieces: Vec::new() };
+    // In two bytes a character there is no base64 to be seen.
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return plain();
+    }
+    let (mut out, mut pieces) = (Vec::new(), Vec::new());
+    let mut rest = bytes;
+    while let Some(start) = memchr(b'>', rest).map(|i| i + 1) {
+        let end = memchr(b'<', &rest[start..]).map_or(rest.len(), |i| start + i);
         let piece = &rest[start..end];
-        if piece.len() > LONG && is_base64(piece.as_bytes()) {
-            out.push_str(&rest[..start]);
-            out.push_str(&format!("{}{}{}", LIFTED[0], pieces.len(), LIFTED[1]));
-            pieces.push(piece);
-        } else {
-            out.push_str(&rest[..end]);
+        let long = piece.len() > LONG && is_base64(piece);
+        match std::str::from_utf8(piece).ok().filter(|_| long) {
+            Some(piece) => {
+                out.extend_from_slice(&rest[..start]);
+                out.push(LIFTED);
+                out.extend_from_slice(pieces.len().to_string().as_bytes());
+                out.push(LIFTED);
+                pieces.push(piece);
+            }
+            None => out.extend_from_slice(&rest[..end]),
         }
         rest = &rest[end..];
     }
-    if pieces.is_empty() || text.contains(LIFTED) {
-        return Lifted { text: text.into(), pieces: Vec::new() };
+    if pieces.is_empty() {
+        return plain();
     }
-    out.push_str(rest);
-    Lifted { text: out.into(), pieces }
+    out.extend_from_slice(rest);
+    if out.iter().filter(|b| **b == LIFTED).count() != 2 * pieces.len() {
+        return plain();
+    }
+    Lifted { text: decode(&out).into_owned().into(), pieces }
 }
 
 impl<'a> Lifted<'a> {
     /// What was put aside for a text.
     pub fn piece(&self, text: &str) -> Option<&'a str> {
-        let number = text.strip_prefix(LIFTED[0])?.strip_suffix(LIFTED[1])?;
+        let around = char::from(LIFTED);
+        let number = text.strip_prefix(around)?.strip_suffix(around)?;
         self.pieces.get(number.parse::<usize>().ok()?).copied()
     }
 
@@ -209,14 +223,14 @@ mod tests {
              <d><![CDATA[>{half}]]></d><e>{half}&lt;</e>{half}</a>\r\n"
         );
         let whole = roxmltree::Document::parse(&xml).unwrap();
-        let lifted = lift(&xml);
+        let lifted = lift(xml.as_bytes());
         assert_eq!(lifted.pieces.len(), 3);
         let document = roxmltree::Document::parse(&lifted.text).unwrap();
         let json = lifted.to_json(document.root_element()).unwrap();
         assert_eq!(json, to_json(whole.root_element()).unwrap());
-        assert!(matches!(lift("<a>short</a>").text, Cow::Borrowed(_)));
-        let odd = format!("<a>{half}</a><!-- {} -->", LIFTED[0]);
-        assert!(lift(&odd).pieces.is_empty());
+        assert!(matches!(lift(b"<a>short</a>").text, Cow::Borrowed(_)));
+        let odd = format!("<a>{half}</a><!-- {} -->", char::from(LIFTED));
+        assert!(lift(odd.as_bytes()).pieces.is_empty());
     }
 
     #[test]

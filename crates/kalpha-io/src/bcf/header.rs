@@ -86,9 +86,8 @@ fn with_document<T>(
     bytes: &[u8],
     f: impl FnOnce(Node, &Lifted) -> Result<T, IoError>,
 ) -> Result<T, IoError> {
-    let text = xml::decode(bytes);
     // Photographs are most of it.
-    let lifted = xml::lift(&text);
+    let lifted = xml::lift(bytes);
     let options = ParsingOptions { allow_dtd: false, ..ParsingOptions::default() };
     let document = Document::parse_with_options(&lifted.text, options)
         .map_err(|e| input.corrupt(0, "HeaderData", "well-formed XML", e))?;

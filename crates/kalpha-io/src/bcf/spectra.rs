@@ -51,19 +51,44 @@ struct Pixel {
     pulses: Vec<u16>,
     /// Entries of the pulses; longer than needed.
     single: (Vec<u16>, Vec<u32>),
+    /// So many of them are all that the pixel has.
+    singles: usize,
 }
 
 impl Pixel {
     fn clear(&mut self) {
         self.channels.clear();
         self.counts.clear();
+        self.singles = 0;
     }
 
-    /// A count beyond all that were pushed so far.
+    /// Channels, ascending, and counts.
+    fn entries(&self) -> (&[u16], &[u32]) {
+        match self.singles {
+            0 => (&self.channels, &self.counts),
+            n => (&self.single.0[..n], &self.single.1[..n]),
+        }
+    }
+
+    /// Adds what is not zero of `counts`, for channels from `first` on, beyond all so far.
+    ///
+    /// Without branches, since zeros come at random.
     #[inline]
-    fn push(&mut self, channel: u16, count: u32) {
-        self.channels.push(channel);
-        self.counts.push(count);
+    fn push_run(&mut self, first: usize, counts: impl ExactSizeIterator<Item = u32>) {
+        let mut end = self.channels.len();
+        let most = end + counts.len();
+        self.channels.resize(most, 0);
+        self.counts.resize(most, 0);
+        for (i, count) in counts.enumerate() {
+            if let (Some(place), Some(value)) =
+                (self.channels.get_mut(end), self.counts.get_mut(end))
+            {
+                (*place, *value) = ((first + i) as u16, count);
+            }
+            end += usize::from(count != 0);
+        }
+        self.channels.truncate(end);
+        self.counts.truncate(end);
     }
 
     /// Takes `pulses` for u16 channels.
@@ -98,11 +123,9 @@ impl Pixel {
         for e in (1..entries).rev() {
             ends[e] -= ends[e - 1];
         }
-        if self.channels.is_empty() {
-            self.channels.extend_from_slice(&channels[..entries]);
-            self.counts.extend_from_slice(&ends[..entries]);
-        } else {
-            self.merge(entries);
+        match self.channels.is_empty() {
+            true => self.singles = entries,
+            false => self.merge(entries),
         }
     }
 
@@ -187,24 +210,22 @@ fn packed_runs(data: &[u8], pixel: &mut Pixel) -> Result<(), (&'static str, Stri
         }
         if let [base] = base {
             // By far the most frequent: short runs of small counts.
-            for i in 0..number {
-                let value = u32::from(*base) + u32::from(values[i / 2] >> (4 * (i & 1)) & 15);
-                if value != 0 {
-                    pixel.push((channel + i) as u16, value);
-                }
-            }
+            let base = u32::from(*base);
+            let nibble = |i: usize| values.get(i / 2).map_or(0, |b| b >> (4 * (i & 1)) & 15);
+            pixel.push_run(channel, (0..number).map(|i| base + u32::from(nibble(i))));
             channel += number;
             continue;
         }
         let little = |b: &[u8]| b.iter().rev().fold(0u64, |v, &x| v << 8 | u64::from(x));
         let (base, half) = (little(base), base_bytes / 2);
-        for i in 0..number {
-            match base.checked_add(little(&values[i * half..(i + 1) * half])).map(u32::try_from) {
-                Some(Ok(0)) => {}
-                Some(Ok(value)) => pixel.push((channel + i) as u16, value),
-                _ => pixel.overflow = true,
-            }
-        }
+        let mut overflow = false;
+        let counts = values.chunks_exact(half).map(|value| {
+            let count = base.checked_add(little(value)).and_then(|n| u32::try_from(n).ok());
+            overflow |= count.is_none();
+            count.unwrap_or(0)
+        });
+        pixel.push_run(channel, counts);
+        pixel.overflow |= overflow;
         channel += number;
     }
     if rest.is_empty() { Ok(()) } else { Err(short()) }
@@ -324,10 +345,10 @@ fn read_lines(
             }
             read_pixel(&bytes[start..end], &mut pixel).map_err(wrong)?;
             (next..column).for_each(|_| band.rows.end_row());
-            band.rows.extend(&pixel.channels, &pixel.counts);
+            let (channels, counts) = pixel.entries();
+            band.rows.extend(channels, counts);
             band.rows.end_row();
-            let last = pixel.channels.last();
-            band.channels = band.channels.max(last.map_or(0, |&c| usize::from(c) + 1));
+            band.channels = band.channels.max(channels.last().map_or(0, |&c| usize::from(c) + 1));
             next = column + 1;
         }
         (next..width).for_each(|_| band.rows.end_row());
@@ -417,7 +438,8 @@ mod tests {
     use super::*;
 
     fn entries(pixel: &Pixel) -> Vec<(u16, u32)> {
-        pixel.channels.iter().copied().zip(pixel.counts.iter().copied()).collect()
+        let (channels, counts) = pixel.entries();
+        channels.iter().copied().zip(counts.iter().copied()).collect()
     }
 
     #[test]
@@ -439,28 +461,30 @@ mod tests {
     #[test]
     fn pulses_are_counted_in_any_order_and_on_top_of_runs() {
         let mut pixel = Pixel::default();
-        let add = |pixel: &mut Pixel, pulses: &[u16]| {
+        let mut add = |runs: &[(u16, u32)], pulses: &[u16]| {
+            pixel.clear();
+            runs.iter().for_each(|&(c, n)| pixel.push_run(usize::from(c), [n].into_iter()));
             pixel.pulses = pulses.to_vec();
             pixel.count_pulses();
-            entries(pixel)
+            entries(&pixel)
         };
         for _ in 0..2 {
-            pixel.clear();
             let first = [(3, 2), (9, 1), (65535, 1)];
-            assert_eq!(add(&mut pixel, &[3, 3, 9, 65535]), first);
-            assert_eq!(add(&mut pixel, &[]), first);
+            assert_eq!(add(&[], &[3, 3, 9, 65535]), first);
+            assert_eq!(add(&first, &[]), first);
             let second = [(0, 1), (3, 2), (9, 3), (65535, 1)];
-            assert_eq!(add(&mut pixel, &[9, 0, 9]), second);
+            assert_eq!(add(&first, &[9, 0, 9]), second);
             let third = [(0, 1), (3, 3), (4, 1), (9, 3), (65534, 1), (65535, 2)];
-            assert_eq!(add(&mut pixel, &[65534, 65535, 4, 3]), third);
-            assert_eq!(add(&mut pixel, &[65535])[5], (65535, 3));
-            pixel.clear();
-            assert_eq!(add(&mut pixel, &[9, 0, 9]), [(0, 1), (9, 2)]);
+            assert_eq!(add(&second, &[65534, 65535, 4, 3]), third);
+            assert_eq!(add(&third, &[65535])[5], (65535, 3));
+            assert_eq!(add(&[], &[9, 0, 9]), [(0, 1), (9, 2)]);
+            assert_eq!(add(&[(7, 0)], &[]), []);
         }
         assert!(!pixel.overflow);
         pixel.clear();
-        pixel.push(7, u32::MAX);
-        add(&mut pixel, &[7]);
+        pixel.push_run(7, [u32::MAX].into_iter());
+        pixel.pulses = vec![7];
+        pixel.count_pulses();
         assert!(pixel.overflow);
     }
 

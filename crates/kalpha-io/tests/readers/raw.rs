@@ -195,7 +195,7 @@ fn a_json_file_of_something_else_is_left_alone() {
     }
     // What means to describe the array is told to be mended or renamed.
     fs::write(&json, r#"{"axes": [{"name": "y"}], "results": []}"#).unwrap();
-    assert!(read(&path).unwrap_err().to_string().contains("rename it"));
+    assert!(read(&path).is_err_and(|error| error.to_string().contains("rename it")));
 }
 
 /// A `.npy` with a header of our own.
