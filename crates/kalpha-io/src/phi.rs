@@ -8,14 +8,18 @@
 //! | word | holds |
 //! |---|---|
 //! | 5 | points |
+//! | 14 | unit of the values, `c/s` |
 //! | 18 | type of the values, `f4` or `f8`, where it is stated |
 //! | 19 | bytes of the values |
 //! | 20 | where they start |
 //! | 23 | where they end, where it is stated |
 //!
-//! both counted from the first byte behind `EOFH`. The layout is not published by its maker;
-//! it follows the description in yadg (Vetsch and Kraus, 2022, doi:10.21105/joss.04166) and was
-//! tested on files made after it, not on one of an instrument.
+//! both counted from the first byte behind `EOFH`. The layout is not published by its maker.
+//! It follows the description in yadg (Vetsch and Kraus, 2022, doi:10.21105/joss.04166). A
+//! loader for Igor Pro, written from other instruments' files, names the same words 5, 14, 18, 19,
+//! 20 and 23 and the same fields of `SpectralRegDef`; two more readers agree on those fields,
+//! on `Su1s` and on `XraySource`. It was tested on files made after these descriptions, not on one
+//! of an instrument.
 
 use crate::{
     Confidence, FormatId, Input, IoError, OpenOptions, Reader,
@@ -23,7 +27,7 @@ use crate::{
     signal_list::{Signal, SignalList, Whole, axis_of_points, short, unique},
     xml,
 };
-use kalpha_core::{Axis, Dataset, Metadata, Modality, Unit};
+use kalpha_core::{Axis, Code, Dataset, Diagnostic, Metadata, Modality, Unit};
 use serde_json::{Map, Value};
 
 const BEGIN: &[u8] = b"SOFH";
@@ -201,6 +205,11 @@ fn list(input: &Input) -> Result<SignalList, IoError> {
         let mut signal =
             Signal::spectrum(region.name.as_str(), axis(region), values, Whole::NoCounts);
         signal.metadata = metadata.clone();
+        if words.get(14).is_some_and(|unit| unit.to_le_bytes().starts_with(b"c/s")) {
+            let message = "the values are counts per second, not counts";
+            let hint = "SpectralRegDef in the metadata of the file has the dwell time in s";
+            signal.diagnostics.push(Diagnostic::note(Code::Assumed, message).hint(hint));
+        }
         signals.push(signal);
     }
     if signals.is_empty() {

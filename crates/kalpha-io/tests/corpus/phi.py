@@ -21,6 +21,8 @@ for i, (_, n, _, _, kind) in enumerate(regions, 1):
     packed = struct.pack(f"<{n}{'f' if kind == 'f4' else 'd'}", *values)
     words = [0] * 24
     words[0], words[3], words[5] = i, i, n
+    # The first states its unit.
+    words[14] = int.from_bytes(b"c/s ", "little") if i == 1 else 0
     words[18] = int.from_bytes(kind.encode() + b"  ", "little")
     words[19], words[20] = len(packed), at
     # The first region gives its end, the second does not.

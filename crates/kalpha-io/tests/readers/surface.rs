@@ -168,6 +168,7 @@ fn regions_of_phi() {
     assert_eq!(survey.source.signal.as_deref(), Some("Survey"));
     assert_eq!(values(&survey), (0..12).map(|i| 100.0 + 0.5 * f64::from(i)).collect::<Vec<_>>());
     assert_eq!(survey.meta().signal.offset_scale(), Some((1100.0, -100.0)));
+    assert!(survey.diagnostics.iter().any(|d| d.message.contains("per second")));
     let m = &survey.metadata;
     assert_eq!((m.modality, m.beam_energy_kev), (Some(Modality::Xps), Some(1.4866)));
     let signal = Some("C1s".to_owned());
