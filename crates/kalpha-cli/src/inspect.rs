@@ -173,6 +173,10 @@ pub fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
 /// What steps need and the file does not say.
 fn missing(dataset: &Dataset) -> Vec<Missing> {
     let (meta, metadata) = (dataset.meta(), &dataset.metadata);
+    if meta.channels == 1 {
+        // An image: no step takes it for spectra.
+        return Vec::new();
+    }
     let eds = matches!(metadata.modality, Some(Modality::Eds))
         || (metadata.modality.is_none() && meta.signal.unit == Unit::KeV);
     let has_angle = metadata.take_off_angle.is_some() || metadata.elevation_angle.is_some();
@@ -243,33 +247,48 @@ fn print(
         other => format!("{other:?}").to_lowercase(),
     };
     let stored = it.dtype.map(|dtype| format!("{dtype}, ")).unwrap_or_default();
-    writeln!(out, "  shape     {} ({stored}held as {held})", shape.join(" x "))?;
+    let image = it.signal.len() == 1 && !it.navigation.is_empty();
+    let shape = match image {
+        // One value for each pixel is no axis to speak of.
+        true => format!("image of {}", shape[..shape.len() - 1].join(" x ")),
+        false => shape.join(" x "),
+    };
+    writeln!(out, "  shape     {shape} ({stored}held as {held})")?;
     if it.signals.len() > 1 {
-        let told: Vec<&str> = it.signals.iter().take(NAMES_TOLD).map(String::as_str).collect();
+        let told = it.signals.iter().take(NAMES_TOLD).map(|name| match it.signal_name {
+            Some(read) if read == name => format!("{name} (read)"),
+            _ => name.clone(),
+        });
+        let told = told.collect::<Vec<_>>().join(", ");
         let more = match it.signals.len().saturating_sub(NAMES_TOLD) {
             0 => String::new(),
             n => format!(" and {n} more (--json lists them)"),
         };
-        writeln!(out, "  signals   {}{more}", told.join(", "))?;
+        writeln!(out, "  signals   {told}{more}: --signal NAME reads another")?;
     }
-    if let Some(name) = it.signal_name {
+    let listed =
+        it.signals.iter().take(NAMES_TOLD).any(|name| Some(name.as_str()) == it.signal_name);
+    if let Some(name) = it.signal_name.filter(|_| !(listed && it.signals.len() > 1)) {
         writeln!(out, "  signal    {name}")?;
     }
-    for axis in it.navigation.iter().chain([it.signal]) {
-        let (first, last) = (axis.at(0), axis.at(axis.len().saturating_sub(1)));
-        let unit = axis.unit.symbol();
-        writeln!(out, "  axis      {:<8} {first:.6} .. {last:.6} {unit}", axis.name)?;
+    let signal = Some(it.signal).filter(|_| !image);
+    for axis in it.navigation.iter().chain(signal) {
+        writeln!(out, "  axis      {:<8} {}", axis.name, span(axis))?;
     }
     if it.noise.is_counts() {
+        let rows = it.shape[..it.shape.len() - 1].iter().product::<usize>();
+        let pixels = match rows {
+            0 | 1 => String::new(),
+            _ => {
+                format!("{:.1} per pixel, {} pixels empty, ", it.counts_per_pixel, it.empty_pixels)
+            }
+        };
         writeln!(
             out,
-            "  counts    {} in total, {:.1} per pixel, {:.2} % of voxels hold any, largest {}, \
-             {} pixels empty",
+            "  counts    {} in total, {pixels}{:.2} % of the channels hold any, largest {}",
             it.total,
-            it.counts_per_pixel,
             100.0 * it.nonzero_fraction,
             it.largest_value,
-            it.empty_pixels
         )?;
     } else {
         writeln!(
@@ -293,18 +312,55 @@ fn print(
             serde_json::Value::Array(list) => {
                 list.iter().filter_map(|v| v.as_str()).collect::<Vec<_>>().join(" ")
             }
+            serde_json::Value::Number(x) => x.as_f64().map_or_else(|| x.to_string(), exact),
             other => other.to_string(),
         };
         writeln!(out, "  {key:<26} {text}")?;
     }
-    writeln!(out, "  sum       {}", sparkline(sum, 64))?;
+    if !image {
+        writeln!(out, "  sum       {}", sparkline(sum, 64))?;
+    }
     for missing in &it.missing {
         writeln!(out, "  missing   {} for {}: {}", missing.key, missing.needed_for, missing.flag)?;
     }
     for diagnostic in &dataset.diagnostics {
+        // The list of signals has said it.
+        if listed && it.signals.len() > 1 && diagnostic.message.ends_with(" was read") {
+            continue;
+        }
         writeln!(out, "  note      {diagnostic}")?;
     }
     Ok(())
+}
+
+/// First and last point of an axis, how many there are, and how far apart.
+fn span(axis: &Axis) -> String {
+    let n = axis.len();
+    let unit = match axis.unit.symbol() {
+        "" => String::new(),
+        symbol => format!(" {symbol}"),
+    };
+    if n < 2 {
+        return format!("{}{unit}, {n} point", exact(axis.at(0)));
+    }
+    let step = match axis.offset_scale() {
+        Some((_, scale)) => format!("step {}", exact(scale)),
+        None => "uneven steps".to_owned(),
+    };
+    format!("{} .. {}{unit}, {n} points, {step}", exact(axis.at(0)), exact(axis.at(n - 1)))
+}
+
+/// A number to eight digits without zeros at its end: more than any axis is known to.
+fn exact(x: f64) -> String {
+    let magnitude = x.abs().max(f64::MIN_POSITIVE).log10().floor();
+    if !x.is_finite() || x == 0.0 || !(-5.0..15.0).contains(&magnitude) {
+        return format!("{x}");
+    }
+    let text = format!("{x:.*}", (7.0 - magnitude).max(0.0) as usize);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
 }
 
 /// A number to six digits; whole numbers as they are.
@@ -335,7 +391,20 @@ fn sparkline(spectrum: &[f64], width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{digits, sparkline};
+    use super::{digits, exact, span, sparkline};
+    use kalpha_core::{Axis, Unit};
+
+    #[test]
+    fn axes_are_told_as_short_as_they_are_exact() {
+        let told = [0.0, 126.005_840_734, 5.811_199_999_999_999_5, -0.472_397_235, 20.0, 1e-9];
+        let expected = ["0", "126.00584", "5.8112", "-0.47239724", "20", "0.000000001"];
+        assert_eq!(told.map(exact), expected);
+        let axis = Axis::linear("Energy", Unit::KeV, -0.1, 0.01, 4).unwrap();
+        assert_eq!(span(&axis), "-0.1 .. -0.07 keV, 4 points, step 0.01");
+        let axis = Axis::values("x", Unit::None, vec![1.0, 2.0, 4.0]);
+        assert_eq!(span(&axis), "1 .. 4, 3 points, uneven steps");
+        assert_eq!(span(&Axis::index("y", 1)), "0, 1 point");
+    }
 
     #[test]
     fn six_digits_are_told() {

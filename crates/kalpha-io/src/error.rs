@@ -72,7 +72,7 @@ pub enum IoError {
         hint: &'static str,
     },
     /// The file claims more than it can hold, or more than a reader may allocate.
-    #[error("{}: {field} claims {claimed}, at most {limit} is possible here (hint: the file is damaged or was made to harm)", file.display())]
+    #[error("{}: {field} claims {claimed}, at most {limit} is possible here (hint: the file was cut short or is damaged; copy or export it again)", file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,

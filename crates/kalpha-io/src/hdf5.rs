@@ -67,6 +67,12 @@ pub(crate) fn open(input: &Input) -> Result<Hdf5File, IoError> {
     };
     let file = Hdf5File::from_owner(Bytes(input.bytes().clone()), options)
         .map_err(|e| fail(input, "/", e))?;
+    // Behind the end that the file states nothing is missing; what is not there is.
+    let (stated, length) = (file.superblock().eof_address, input.bytes().len());
+    if stated != u64::MAX && stated > length as u64 {
+        let expected = format!("{stated} bytes, as it says of itself");
+        return Err(input.corrupt(length as u64, "end of the file", expected, length));
+    }
     Ok(input.known().hdf5.get_or_init(|| file).clone())
 }
 

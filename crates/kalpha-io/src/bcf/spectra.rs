@@ -29,7 +29,7 @@ const LINES: usize = 0x1a0;
 const PIXEL: usize = 22;
 
 /// Lines of so many bytes or more are decoded by one core.
-const BAND: usize = 32 << 10;
+const BAND: usize = 64 << 10;
 
 /// Counts of one detector.
 pub(super) struct Spectra {
