@@ -1,5 +1,6 @@
 //! Banded systems, as penalised smoothers make them: one at a time, or several side by side.
 
+pub mod both_ways;
 pub mod interleaved;
 
 /// Solves `A z = b` for a symmetric positive definite pentadiagonal A by LDLᵀ.

@@ -6,6 +6,7 @@ pub mod airpls;
 pub mod arpls;
 pub mod asls;
 pub mod aspls;
+pub mod auto;
 pub mod bremsstrahlung;
 pub mod drpls;
 mod edges;

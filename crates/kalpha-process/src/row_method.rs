@@ -6,9 +6,8 @@
 //! (a shift, a factor, an iteration count) goes to [`RowTable`]. Both grow along a recipe.
 
 use kalpha_core::{
-    ArtefactType, Axis, Cell, Code, DenseRows, DenseValues, Diagnostic, Difference, InputMeta,
-    Inputs, Map, Mapped, Metadata, NoiseModel, Outputs, Passes, Plan, Port, Rows, RowsMeta, Step,
-    StepError,
+    ArtefactType, Axis, Cell, Code, DenseRows, DenseValues, Diagnostic, InputMeta, Inputs, Map,
+    Mapped, Metadata, NoiseModel, Outputs, Passes, Plan, Port, Rows, RowsMeta, Step, StepError,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -17,6 +16,10 @@ use std::{
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
 };
+
+mod background;
+
+pub use background::Background;
 
 /// Treated rows above this size are made again on every pass instead of being kept.
 const KEEP_BYTES: usize = 1 << 30;
@@ -47,6 +50,8 @@ pub enum RowStatus {
     Negative,
     /// Counts too low for the approximation the method makes.
     LowCounts,
+    /// Neither noise nor a peak to tell a baseline from: the spectrum itself is given.
+    Featureless,
 }
 
 impl RowStatus {
@@ -61,6 +66,9 @@ impl RowStatus {
             Self::Constant => "constant or zero where a spread is needed; the result is NaN",
             Self::Negative => "negative values, which the method is not defined for",
             Self::LowCounts => "fewer counts than the method's approximation needs",
+            Self::Featureless => {
+                "neither noise nor peaks to tell a baseline from; the baseline is the spectrum itself"
+            }
         }
     }
 
@@ -337,13 +345,6 @@ const TABLE: Port = Port::whole("row_table", RowTable::KIND, "what was found for
 const TREATMENT_INPUTS: &[Port] =
     &[Port::rows("spectra", "spectra to treat"), FLAGS.optional(), TABLE.optional()];
 const TREATMENT_OUTPUTS: &[Port] = &[Port::rows("spectra", "treated spectra"), FLAGS, TABLE];
-const BACKGROUND_OUTPUTS: &[Port] = &[
-    Port::rows("background", "the background"),
-    Port::rows("spectra", "spectra less the background"),
-    FLAGS,
-    TABLE,
-];
-
 /// Parameters that are a method: what a registered treatment of rows must say of itself.
 pub trait Treat: Serialize + DeserializeOwned + JsonSchema + Default + Send + 'static {
     /// Name in recipes.
@@ -352,6 +353,9 @@ pub trait Treat: Serialize + DeserializeOwned + JsonSchema + Default + Send + 's
     const REVISION: u32;
     /// One line: what it does.
     const ABOUT: &'static str;
+    /// The method of a [`Background`] that also says how sure it is: it gives twice the channels,
+    /// background first, its standard deviation after.
+    const UNCERTAIN: bool = false;
     /// The method with all it needs.
     type Method: RowMethod;
 
@@ -417,60 +421,5 @@ impl<T: Treat> Step for Treatment<T> {
             .rows("spectra", made)
             .whole("row_flags", RowFlags::KIND)
             .whole("row_table", RowTable::KIND))
-    }
-}
-
-/// Step that finds the background `T` describes, and takes it off `spectra`.
-///
-/// [`Treat::noise`] is that of the background; spectra less a background keep the noise they
-/// had, except that counts are counts no more.
-pub struct Background<T>(PhantomData<fn() -> T>);
-
-impl<T: Treat> Step for Background<T> {
-    type Params = T;
-    const ID: &'static str = T::ID;
-    const REVISION: u32 = T::REVISION;
-    const ABOUT: &'static str = T::ABOUT;
-    const INPUTS: &'static [Port] = TREATMENT_INPUTS;
-    const OUTPUTS: &'static [Port] = BACKGROUND_OUTPUTS;
-
-    fn plan(params: T, inputs: &InputMeta) -> Result<Plan, StepError> {
-        let meta = inputs.rows("spectra")?;
-        params.check(meta, &inputs.metadata)?;
-        let background = RowsMeta {
-            dtype: kalpha_core::DType::F64,
-            noise: params.noise(&meta.noise),
-            ..meta.clone()
-        };
-        let corrected = RowsMeta { noise: less(&meta.noise), ..background.clone() };
-        let (noise, metadata) = (background.noise.clone(), inputs.metadata.clone());
-        let run = move |inputs: &Inputs, passes: &dyn Passes| {
-            let rows = inputs.rows("spectra")?;
-            let signal = rows.meta().signal.clone();
-            let method = params.method(rows, &metadata, passes)?;
-            let columns = method.columns();
-            let treated = treat(method, rows, signal, noise, passes)?;
-            let corrected = {
-                let noise = less(&rows.meta().noise);
-                Difference::new(Rows::clone(rows), Rows::clone(&treated.rows), noise)?
-            };
-            let outputs = Outputs::new()
-                .rows("background", Rows::clone(&treated.rows))
-                .rows("spectra", Arc::new(corrected));
-            report(T::ID, inputs, &columns, &treated, outputs)
-        };
-        Ok(Plan::new(run)
-            .rows("background", background)
-            .rows("spectra", corrected)
-            .whole("row_flags", RowFlags::KIND)
-            .whole("row_table", RowTable::KIND))
-    }
-}
-
-/// Noise of `spectra - background`: the background is taken as known.
-fn less(noise: &NoiseModel) -> NoiseModel {
-    match noise {
-        NoiseModel::Poisson { .. } | NoiseModel::PoissonGaussian { .. } => NoiseModel::Unknown,
-        other => other.clone(),
     }
 }

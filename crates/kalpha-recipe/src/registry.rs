@@ -50,6 +50,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<Treatment<process::calibrate::peaks::step::Peaks>>::new(),
     &Registered::<Background<process::baseline::shirley::Shirley>>::new(),
     &Registered::<Background<process::baseline::tougaard::TougaardParams>>::new(),
+    &Registered::<Background<baseline::auto::Auto>>::new(),
     &Registered::<Background<baseline::asls::Asls>>::new(),
     &Registered::<Background<baseline::iasls::Iasls>>::new(),
     &Registered::<Background<baseline::airpls::Airpls>>::new(),

@@ -8,7 +8,10 @@
 //! equation 9 as its authors corrected it. O(n) per iteration. Tested against pybaselines 1.2.1
 //! `airpls` to 1e-6 of the range.
 
-use super::whittaker::{Control, Judged, Pass, Rule, Whittaker, weights};
+use super::whittaker::{
+    Control, Judged, Pass, Rule, Whittaker,
+    weights::{self, Below},
+};
 use kalpha_num::lanes::Lanes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +40,7 @@ impl Default for Airpls {
 
 impl Whittaker for Airpls {
     const ID: &'static str = "baseline.airpls";
+    const REVISION: u32 = 2;
     const ABOUT: &'static str = "Adaptive iteratively reweighted penalised least squares baseline";
     type Rule = AirplsRule;
 
@@ -62,12 +66,11 @@ impl Rule for AirplsRule {
 
     #[inline(always)]
     fn reweight<const L: usize>(&self, pass: Pass<'_, L>) -> Judged<L> {
-        let zero = Lanes::<L>::ZERO;
         let below = weights::below(pass.y, pass.z);
-        let slope = pass.iteration.min(Lanes::splat(50.0)) / below.sum;
-        let mut largest = zero;
+        let law = self.learn(&below, pass.iteration);
+        let mut largest = Lanes::<L>::ZERO;
         weights::replace(pass.y, pass.z, pass.w, |_, _, residual| {
-            let new = residual.lt(zero).select((slope * residual).exp(), zero);
+            let new = self.weight(&law, residual);
             largest = largest.max(new);
             new
         });
@@ -77,5 +80,22 @@ impl Rule for AirplsRule {
             }
         }
         Judged { change: below.sum.abs(), norm: pass.scale, stop: below.too_few }
+    }
+
+    fn two_sweeps(&self) -> bool {
+        !self.normalize
+    }
+
+    const RESTS_BY_WEIGHTS: bool = false;
+
+    #[inline(always)]
+    fn learn<const L: usize>(&self, below: &Below<L>, iteration: Lanes<L>) -> [Lanes<L>; 2] {
+        [iteration.min(Lanes::splat(50.0)) / below.sum, Lanes::ZERO]
+    }
+
+    #[inline(always)]
+    fn weight<const L: usize>(&self, law: &[Lanes<L>; 2], residual: Lanes<L>) -> Lanes<L> {
+        let zero = Lanes::<L>::ZERO;
+        residual.lt(zero).select((law[0] * residual).exp(), zero)
     }
 }

@@ -6,7 +6,10 @@
 //! Source: Baek, Park, Ahn and Choo (2015), Analyst 140, 250, doi:10.1039/C4AN01061B. O(n) per
 //! iteration. Tested against pybaselines 1.2.1 `arpls` to 1e-6 of the range.
 
-use super::whittaker::{Control, Judged, Pass, Rule, Whittaker, weights};
+use super::whittaker::{
+    Control, Judged, Pass, Rule, Whittaker,
+    weights::{self, Below},
+};
 use kalpha_num::lanes::Lanes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +36,7 @@ impl Default for Arpls {
 
 impl Whittaker for Arpls {
     const ID: &'static str = "baseline.arpls";
+    const REVISION: u32 = 2;
     const ABOUT: &'static str = "Asymmetrically reweighted penalised least squares baseline";
     type Rule = ArplsRule;
 
@@ -52,12 +56,26 @@ pub struct ArplsRule;
 impl Rule for ArplsRule {
     #[inline(always)]
     fn reweight<const L: usize>(&self, pass: Pass<'_, L>) -> Judged<L> {
-        let b = weights::below(pass.y, pass.z);
+        let below = weights::below(pass.y, pass.z);
+        let law = self.learn(&below, pass.iteration);
+        let (change, norm) =
+            weights::replace(pass.y, pass.z, pass.w, |_, _, residual| self.weight(&law, residual));
+        Judged { change, norm, stop: below.too_few }
+    }
+
+    fn two_sweeps(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn learn<const L: usize>(&self, below: &Below<L>, _: Lanes<L>) -> [Lanes<L>; 2] {
         let two = Lanes::splat(2.0);
-        let (slope, middle) = (-(two / b.std), two * b.std - b.mean);
-        let (change, norm) = weights::replace(pass.y, pass.z, pass.w, |_, _, residual| {
-            (slope * (residual - middle)).logistic()
-        });
-        Judged { change, norm, stop: b.too_few }
+        [-(two / below.std), two * below.std - below.mean]
+    }
+
+    #[inline(always)]
+    fn weight<const L: usize>(&self, law: &[Lanes<L>; 2], residual: Lanes<L>) -> Lanes<L> {
+        let [slope, middle] = *law;
+        (slope * (residual - middle)).logistic()
     }
 }

@@ -12,14 +12,20 @@
 use crate::row_method::{Block, RowMethod, RowStatus, Treat};
 use kalpha_core::{Metadata, NoiseModel, Passes, Rows, RowsMeta, StepError};
 use kalpha_num::{
-    banded::interleaved::{difference_penalty, solve_general, solve_symmetric},
+    banded::interleaved::difference_penalty,
     lanes::{Lanes, Mask, Planes},
     simd::{self, Kernel},
 };
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) mod weights;
+mod banded;
+mod two_sweeps;
+pub mod weights;
+
+use banded::Banded;
+use two_sweeps::TwoSweeps;
+use weights::Below;
 
 /// Spectra side by side.
 const SIDE_BY_SIDE: usize = 8;
@@ -88,6 +94,27 @@ pub trait Rule: Send + Sync + 'static {
 
     /// New weights. Mark it `#[inline(always)]`.
     fn reweight<const L: usize>(&self, pass: Pass<'_, L>) -> Judged<L>;
+
+    /// True where the weights follow from the residuals by a law of two numbers, and the law
+    /// from the residuals below the baseline. [`Rule::learn`] and [`Rule::weight`] then stand for
+    /// [`Rule::reweight`], and an iteration takes two sweeps over the channels instead of five.
+    fn two_sweeps(&self) -> bool {
+        false
+    }
+
+    /// With [`Rule::two_sweeps`]: converged when the weights rest. Otherwise when the sum of the
+    /// residuals below is small compared to [`Rule::scale`].
+    const RESTS_BY_WEIGHTS: bool = true;
+
+    /// The law. Mark it `#[inline(always)]`.
+    fn learn<const L: usize>(&self, _: &Below<L>, _iteration: Lanes<L>) -> [Lanes<L>; 2] {
+        [Lanes::ZERO; 2]
+    }
+
+    /// Weights by the law. Mark it `#[inline(always)]`.
+    fn weight<const L: usize>(&self, _law: &[Lanes<L>; 2], _residual: Lanes<L>) -> Lanes<L> {
+        Lanes::splat(1.0)
+    }
 }
 
 /// What all methods of the family have in common.
@@ -246,11 +273,19 @@ impl<R: Rule> Smoother<R> {
         scratch: &mut Scratch,
     ) {
         let found = Found { out, status, iterations };
-        let (rule, control, p) = (&self.rule, &self.control, &self.penalty[..]);
         match self.control.diff_order {
-            1 => fit_rows(rule, control, &Banded::<1>(p), values, found, scratch),
-            2 => fit_rows(rule, control, &Banded::<2>(p), values, found, scratch),
-            _ => fit_rows(rule, control, &Banded::<3>(p), values, found, scratch),
+            1 => self.fit_order::<1>(values, found, scratch),
+            2 => self.fit_order::<2>(values, found, scratch),
+            _ => self.fit_order::<3>(values, found, scratch),
+        }
+    }
+
+    fn fit_order<const B: usize>(&self, values: &[f64], found: Found<'_>, scratch: &mut Scratch) {
+        let (rule, control, penalty) = (&self.rule, &self.control, &self.penalty[..]);
+        if rule.two_sweeps() {
+            simd::run(TwoSweeps::<R, B> { rule, control, penalty, values, found, scratch });
+        } else {
+            fit_rows(rule, control, &Banded::<B>(penalty), values, found, scratch);
         }
     }
 }
@@ -388,111 +423,51 @@ fn drive<R: Rule, S: System, const L: usize>(run: Run<'_, R, S>) {
             // Where nothing is left to learn from, the new weights mean nothing.
             let verdict = if judged.stop.0[k] {
                 Some(RowStatus::NotConverged)
-            } else if !change.is_finite() || !norm.is_finite() {
-                Some(RowStatus::Refused)
-            } else if change < control.tol * norm.max(f64::MIN_POSITIVE) {
-                Some(RowStatus::Fine)
-            } else if iteration.0[k] > control.max_iter as f64 {
-                Some(RowStatus::NotConverged)
             } else {
-                None
+                verdict(control, iteration.0[k], change, norm)
             };
             let Some(verdict) = verdict else { continue };
             let own = &mut out[r * n..(r + 1) * n];
-            let mut finite = true;
-            for i in 0..n {
-                own[i] = z[i][k];
-                finite &= own[i].is_finite();
-            }
-            status[r] = if finite { verdict } else { RowStatus::Refused };
-            if status[r] == RowStatus::Refused {
-                own.fill(f64::NAN);
-            }
+            status[r] = finish(&values[r * n..(r + 1) * n], z.iter().map(|z| z[k]), own, verdict);
             iterations[r] = iteration.0[k];
             of[k] = None;
         }
     }
 }
 
-/// One unknown per channel, with a penalty of half-bandwidth B.
-struct Banded<'a, const B: usize>(&'a [Vec<f64>]);
+/// How a spectrum ends after an iteration; nothing while it goes on.
+#[inline(always)]
+fn verdict(control: &Control, iteration: f64, change: f64, norm: f64) -> Option<RowStatus> {
+    if !change.is_finite() || !norm.is_finite() {
+        Some(RowStatus::Refused)
+    } else if change < control.tol * norm.max(f64::MIN_POSITIVE) {
+        Some(RowStatus::Fine)
+    } else if iteration > control.max_iter as f64 {
+        Some(RowStatus::NotConverged)
+    } else {
+        None
+    }
+}
 
-impl<const B: usize> System for Banded<'_, B> {
-    const ALONE: bool = B == 2;
-
-    #[inline(always)]
-    fn solve<R: Rule, const L: usize>(
-        &self,
-        rule: &R,
-        y: &[[f64; L]],
-        w: &[[f64; L]],
-        s: &[[f64; L]],
-        z: &mut [[f64; L]],
-        memory: &mut Memory,
-    ) {
-        let n = z.len();
-        let Memory { inverse, factors, .. } = memory;
-        let penalty = self.0;
-        match R::FORM {
-            Form::Weighted => {
-                let [inverse] = inverse.split::<L, 1>(n);
-                let mut lower = factors.split::<L, B>(n);
-                solve_symmetric::<B, L>(
-                    |i| Lanes::splat(penalty[0][i]) + Lanes(w[i]),
-                    |k, i| Lanes::splat(penalty[k][i]),
-                    |i| Lanes(w[i]) * Lanes(y[i]),
-                    inverse,
-                    &mut lower,
-                    z,
-                );
-            }
-            Form::Squared => {
-                let lam_1 = Lanes::splat(rule.first_difference());
-                let [inverse] = inverse.split::<L, 1>(n);
-                let mut lower = factors.split::<L, B>(n);
-                solve_symmetric::<B, L>(
-                    |i| Lanes::splat(penalty[0][i]) + Lanes(w[i]) * Lanes(w[i]),
-                    |k, i| Lanes::splat(penalty[k][i]),
-                    |i| {
-                        let own = Lanes(y[i]);
-                        let mut d = Lanes::ZERO;
-                        if i > 0 {
-                            d = d + (own - Lanes(y[i - 1]));
-                        }
-                        if i + 1 < n {
-                            d = d + (own - Lanes(y[i + 1]));
-                        }
-                        Lanes(w[i]) * Lanes(w[i]) * own + lam_1 * d
-                    },
-                    inverse,
-                    &mut lower,
-                    z,
-                );
-            }
-            Form::ScaledRows => {
-                let q = rule.first_difference();
-                let [inverse, u1, u2] = factors.split::<L, 3>(n);
-                solve_general::<L>(
-                    |i| {
-                        let p = |k: usize, at: usize| Lanes::splat(penalty[k][at]);
-                        let own = Lanes(s[i]);
-                        let ends = f64::from(u8::from(i > 0)) + f64::from(u8::from(i + 1 < n));
-                        let before = |k: usize| if i >= k { p(k, i - k) } else { Lanes::ZERO };
-                        let near = |there: bool| Lanes::splat(if there { -q } else { 0.0 });
-                        [
-                            own * before(2),
-                            own * before(1) + near(i > 0),
-                            own * p(0, i) + Lanes(w[i]) + Lanes::splat(q * ends),
-                            own * p(1, i) + near(i + 1 < n),
-                            own * p(2, i),
-                        ]
-                    },
-                    |i| Lanes(w[i]) * Lanes(y[i]),
-                    inverse,
-                    &mut [u1, u2],
-                    z,
-                );
-            }
+/// Hands a baseline over, with how its spectrum fared.
+fn finish(
+    y: &[f64],
+    z: impl Iterator<Item = f64>,
+    out: &mut [f64],
+    verdict: RowStatus,
+) -> RowStatus {
+    let (mut finite, mut equal) = (true, true);
+    for ((out, z), y) in out.iter_mut().zip(z).zip(y) {
+        *out = z;
+        finite &= z.is_finite();
+        equal &= (z - y).abs() <= 1e-9 * y.abs();
+    }
+    match (finite, equal, verdict) {
+        (false, ..) => {
+            out.fill(f64::NAN);
+            RowStatus::Refused
         }
+        (true, true, RowStatus::NotConverged) => RowStatus::Featureless,
+        _ => verdict,
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A spike rises within a channel or two and falls again. The modified z-score of the first
 //! differences, `0.6745 (d_i - median d) / median |d - median d|`, marks steep places; a rise and a
-//! fall above `threshold` within `width` channels are a spike where both are abrupt: the steps before
-//! and after them are less than a quarter as high, as they are not in a resolved line. Its channels become the mean of the
-//! nearest clean channels, `reach` on each side. Everything else is returned as it was.
+//! fall above `threshold` within `width` channels are a spike where both are abrupt: the step before
+//! is less than a quarter of the rise, the step after less than a quarter of rise or fall, as they
+//! are not in a resolved line. Its channels become the mean of the nearest clean channels, `reach`
+//! on each side. Everything else is returned as it was.
 //!
 //! Source: Whitaker and Hayes (2018), Chemom. Intell. Lab. Syst. 179, 82,
 //! doi:10.1016/j.chemolab.2018.06.009. Complexity O(n). Tested on spikes of known place.
@@ -37,7 +38,7 @@ impl Default for Despike {
 
 impl Treat for Despike {
     const ID: &'static str = "denoise.despike";
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
     const ABOUT: &'static str = "Replaces cosmic rays by what stands beside them";
     type Method = DespikeMethod;
 
@@ -131,8 +132,9 @@ impl DespikeMethod {
                 .filter(|&j| {
                     let before = if i == 0 { 0.0 } else { differences[i - 1] - middle };
                     let after = differences.get(j + 1).map_or(0.0, |d| d - middle);
-                    let fall = differences[j] - middle;
-                    before.abs() < ABRUPT * rise && after.abs() < ABRUPT * fall.abs()
+                    // The fall may take two steps; the rise is the height of the spike.
+                    let fall = (differences[j] - middle).abs().max(rise);
+                    before.abs() < ABRUPT * rise && after.abs() < ABRUPT * fall
                 });
             match fall {
                 Some(j) => {
@@ -207,6 +209,21 @@ mod tests {
         assert_eq!(method.row(&[3.0; 60], &mut out[..60], &mut DespikeScratch::default()), 0);
     }
 
+    /// A cosmic ray that falls in two steps, as slanting ones do.
+    #[test]
+    fn slow_falls_are_spikes() {
+        let noise = Stream::new(5, "despike", 0);
+        let clean: Vec<f64> = (0..200).map(|i| 780.0 + 25.0 * noise.at(0, i).normal()).collect();
+        let mut y = clean.clone();
+        y[90] += 620.0;
+        y[91] += 350.0;
+        y[92] += 60.0;
+        let mut out = vec![0.0; 200];
+        let method = DespikeMethod(Despike::default());
+        assert_eq!(method.row(&y, &mut out, &mut DespikeScratch::default()), 2);
+        assert!((88..95).all(|i| (out[i] - clean[i]).abs() < 130.0), "{:?}", &out[88..95]);
+    }
+
     /// The Raman line of silicon, four channels wide and a hundred times the background, as measured.
     #[test]
     fn sharp_lines_are_no_spikes() {
@@ -224,5 +241,7 @@ mod tests {
         let method = DespikeMethod(Despike::default());
         assert_eq!(method.row(&y, &mut out, &mut DespikeScratch::default()), 0);
         assert_eq!(out, y);
+        let turned: Vec<f64> = y.iter().rev().copied().collect();
+        assert_eq!(method.row(&turned, &mut out, &mut DespikeScratch::default()), 0);
     }
 }

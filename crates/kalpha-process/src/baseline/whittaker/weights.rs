@@ -3,7 +3,7 @@
 use kalpha_num::lanes::{Lanes, Mask};
 
 /// Mean and standard deviation of the residuals below the baseline.
-pub(crate) struct Below<const L: usize> {
+pub struct Below<const L: usize> {
     /// Their sum.
     pub sum: Lanes<L>,
     /// Their mean.
@@ -14,24 +14,47 @@ pub(crate) struct Below<const L: usize> {
     pub too_few: Mask<L>,
 }
 
+/// Sums over the negative residuals.
+#[derive(Clone, Copy)]
+pub(crate) struct Sums<const L: usize> {
+    count: Lanes<L>,
+    sum: Lanes<L>,
+    squares: Lanes<L>,
+}
+
+impl<const L: usize> Sums<L> {
+    pub(crate) const NONE: Self =
+        Self { count: Lanes::ZERO, sum: Lanes::ZERO, squares: Lanes::ZERO };
+
+    #[inline(always)]
+    pub(crate) fn add(&mut self, residual: Lanes<L>) {
+        let zero = Lanes::<L>::ZERO;
+        let negative = residual.lt(zero);
+        let residual = negative.select(residual, zero);
+        self.count = self.count + negative.select(Lanes::splat(1.0), zero);
+        self.sum = self.sum + residual;
+        self.squares = self.squares + residual * residual;
+    }
+
+    #[inline(always)]
+    pub(crate) fn below(self) -> Below<L> {
+        let Self { count, sum, squares } = self;
+        let (zero, one) = (Lanes::ZERO, Lanes::splat(1.0));
+        let mean = sum / count.max(one);
+        let variance = (squares - sum * mean).max(zero) / (count - one).max(one);
+        let std = variance.sqrt().max(Lanes::splat(f64::MIN_POSITIVE));
+        Below { sum, mean, std, too_few: count.lt(Lanes::splat(2.0)) }
+    }
+}
+
 /// Moments of `y - z` where negative.
 #[inline(always)]
 pub(crate) fn below<const L: usize>(y: &[[f64; L]], z: &[[f64; L]]) -> Below<L> {
-    let zero = Lanes::<L>::ZERO;
-    let one = Lanes::splat(1.0);
-    let (mut count, mut sum, mut squares) = (zero, zero, zero);
+    let mut sums = Sums::NONE;
     for (y, z) in y.iter().zip(z) {
-        let residual = Lanes(*y) - Lanes(*z);
-        let negative = residual.lt(zero);
-        let residual = negative.select(residual, zero);
-        count = count + negative.select(one, zero);
-        sum = sum + residual;
-        squares = squares + residual * residual;
+        sums.add(Lanes(*y) - Lanes(*z));
     }
-    let mean = sum / count.max(one);
-    let variance = (squares - sum * mean).max(zero) / (count - one).max(one);
-    let std = variance.sqrt().max(Lanes::splat(f64::MIN_POSITIVE));
-    Below { sum, mean, std, too_few: count.lt(Lanes::splat(2.0)) }
+    sums.below()
 }
 
 /// Replaces the weights by `new(residual)` and returns the sizes of the change and of the old
