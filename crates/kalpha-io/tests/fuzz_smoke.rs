@@ -2,7 +2,8 @@
 //!
 //! `KALPHA_FUZZ_SECONDS` (default 2) is spent on each extension, or on that which
 //! `KALPHA_FUZZ_ONLY` names; `KALPHA_FUZZ_SEED` starts elsewhere.
-//! A failure prints the number of its case; `KALPHA_FUZZ_CASE` alone reproduces it.
+//! A failure prints the number of its case; `KALPHA_FUZZ_CASE` alone reproduces it. The slowest
+//! case is told in time by the clock: run it alone before looking for a reason in the reader.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use kalpha_core::{CellBuffer, CellGrid, Dataset, RowsError};
