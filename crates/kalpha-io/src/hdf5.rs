@@ -19,7 +19,7 @@ use hdf5_reader::{Hdf5File, OpenOptions, group::Group};
 pub(crate) const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// Deflate shrinks by at most so much; other filters get a share of their own.
-const DEFLATE_FACTOR: usize = 1032;
+pub(crate) const DEFLATE_FACTOR: usize = 1032;
 /// What Zstandard and Blosc make of zeros.
 const ZEROS_FACTOR: usize = 1 << 16;
 

@@ -415,6 +415,7 @@ fn mutations_of_the_past() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     // Chunks that claim more than the file can unpack to, and nearly as much.
+    // A list of events whose chunks are not there.
     // An array that a header claims.
     // Points that a header claims, all of them at one place.
     // An axis whose points are an array of no length.
@@ -423,6 +424,7 @@ fn mutations_of_the_past() {
     // A text that claims to be long.
     for (name, case) in [
         ("tiny.emd", 4_294_968_507),
+        ("tiny.emd", 957_777_881_821),
         ("tiny.hspy", 4_295_066_766),
         ("tiny.hspy", 4_296_048_705),
         ("tiny.hspy", 330_712_917_503),

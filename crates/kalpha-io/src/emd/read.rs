@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Input, IoError, OpenOptions,
     blocks::{Blocks, rows_as_stored},
-    hdf5::{Hdf5Array, fail, open},
+    hdf5::{DEFLATE_FACTOR, Hdf5Array, fail, open},
 };
 use hdf5_reader::Hdf5File;
 use kalpha_core::{
@@ -124,6 +124,11 @@ fn read_events(
         channels = channels.max(stated.clamp(1.0, 65535.0) as usize);
         let data = array(input, file, group)?.along(None);
         let n = data.shape().iter().product();
+        // Chunks that are not there would be events of channel 0 without end.
+        let most = DEFLATE_FACTOR * input.bytes().len() / size_of::<u16>();
+        if n > most {
+            return Err(input.too_large(format!("events of {group}"), n as u64, most as u64));
+        }
         longest = longest.max(n);
         streams.push(Stream::new(input, data, n)?);
     }
