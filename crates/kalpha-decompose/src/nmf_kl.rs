@@ -37,6 +37,8 @@ use table::Table;
 
 /// Starts need not come closer: they are compared with each other only.
 const START_TOLERANCE: f64 = 1e-5;
+/// Before all rows, the best start is brought closer on a sample this many times larger.
+const LARGER_SAMPLE: usize = 4;
 /// Share of the mean spectrum mixed into end-members that were found on fewer rows.
 const LEAVEN: f64 = 1e-3;
 /// More rows than this are read anew in every pass.
@@ -282,13 +284,14 @@ pub fn nmf_kl(
     let seeds = start::Pooled::new(&csr, components);
     let stream = Stream::new(passes.ctx().seed(), "nmf.start", 0);
     let problem = Problem::new(&csr, fixed)?;
-    let stop = Stop { passes: params.max_passes, tolerance: params.tolerance.max(START_TOLERANCE) };
+    let tolerance = params.tolerance.max(START_TOLERANCE);
+    let start_stop = Stop { passes: params.max_passes, tolerance };
     let mut reached = Vec::with_capacity(params.starts.max(1));
     for start in 0..params.starts.max(1) {
         let spectra = seeds.end_members(&csr, components, start, &stream);
         let table = Table::new(&spectra, components, channels);
         let even = problem.even(&table);
-        reached.push(descend(passes, &mut InMemory(&problem, passes), (table, even), stop)?);
+        reached.push(descend(passes, &mut InMemory(&problem, passes), (table, even), start_stop)?);
     }
     drop(seeds);
     reached.sort_by(|a, b| a.deviance.total_cmp(&b.deviance));
@@ -311,9 +314,17 @@ pub fn nmf_kl(
     let polished = if sampled {
         drop(problem);
         drop(csr);
-        let even = even(&totals, &best.table);
         // The sample may lack a channel; nothing could raise it from zero again.
-        let table = leavened(best.table, &sums);
+        let mut table = leavened(best.table, &sums);
+        let larger = LARGER_SAMPLE * limit;
+        if rows.meta().rows > 2 * larger {
+            let csr = sample(passes, rows, larger)?;
+            let problem = Problem::new(&csr, fixed)?;
+            let begin = (table.clone(), problem.even(&table));
+            let near = descend(passes, &mut InMemory(&problem, passes), begin, start_stop)?;
+            table = leavened(near.table, &sums);
+        }
+        let even = even(&totals, &table);
         let mut blocks = Streamed::new(passes, rows, fixed, saturated);
         descend(passes, &mut blocks, (table, even), stop)?
     } else {

@@ -13,21 +13,21 @@
 //! expectation-maximisation, which never does.
 //!
 //! Only non-zero counts are visited. End-members lie channel by channel (`[f64; W]`, padded to W
-//! lanes), so one channel is one or two cache lines. The SIMD forms are the scalar form compiled
-//! for AVX2 and AVX-512, with no fused operations: all give the same bits.
+//! lanes). Those of a row's channels are gathered once, then eight counts are worked on side by
+//! side ([`row`]). The SIMD forms are the scalar form compiled for AVX2 and AVX-512, with no fused
+//! operations: all give the same bits.
+
+mod newton;
+mod row;
 
 use super::table::{Fixed, Table};
 use kalpha_core::{CellBuffer, Count, CsrView, ValuesView};
-use kalpha_num::simd::Simd;
+use kalpha_num::simd::{self, Kernel, Simd};
+use newton::{Slope, newton};
+pub(crate) use row::Row;
 
-/// The model is never taken below this, so an impossible count costs much but not infinity.
-const FLOOR: f64 = 1e-100;
-/// A start that gives a count less than this share of a count is not used.
-const UNLIKELY: f64 = 1e-7;
 /// One step leaves at least this share of an end-member's value.
 const SHRINK: f64 = 0.05;
-/// What is left of a diagonal below this share of it counts as singular.
-const RIDGE: f64 = 1e-11;
 
 /// What to do with each row.
 #[derive(Clone, Copy)]
@@ -141,7 +141,7 @@ fn dispatch<V: Count, const W: usize>(
 ) -> Gains {
     #[cfg(target_arch = "x86_64")]
     {
-        if W > 4 && Simd::detect() >= Simd::Avx512 {
+        if Simd::detect() >= Simd::Avx512 {
             // SAFETY: the CPU has AVX-512 F; the function has no other requirement.
             return unsafe { avx512::<V, W>(csr, values, first, table, fixed, work, w, sums) };
         }
@@ -193,36 +193,32 @@ fn plain<V: Count, const W: usize>(
     let mut cost = [1.0; W];
     cost.copy_from_slice(&table.norm);
     let mut gains = Gains::default();
-    let mut extra = Vec::new();
+    let mut row = Row::default();
     for (r, w) in w.iter_mut().enumerate() {
         let entries = csr.entries(r);
         let channels = &csr.indices[entries.clone()];
         if fixed.parts > 0 {
-            let amounts = fixed.of(first + r);
-            extra.clear();
-            extra.extend(channels.iter().map(|&c| fixed.at(amounts, usize::from(c))));
             gains.total += fixed.total(first + r);
         }
-        let row = Row { channels, counts: &values[entries], h, extra: &extra };
+        if channels.is_empty() && !matches!(work, Work::Accumulate) {
+            *w = [0.0; W];
+            continue;
+        }
+        row.load((h, table.components), channels, &values[entries]);
+        if fixed.parts > 0 {
+            row.know(channels, fixed, fixed.of(first + r));
+        }
         match work {
             Work::Solve { cost: own, tolerance, steps } => {
                 if !own.is_empty() {
                     cost.copy_from_slice(&own[(first + r) * W..(first + r + 1) * W]);
                 }
-                if channels.is_empty() {
-                    *w = [0.0; W];
-                    continue;
-                }
-                gains.log += row.solve(w, &cost, table.components, tolerance, steps);
+                gains.log += row.solve(w, &cost, &[], tolerance, steps);
             }
-            Work::Accumulate => gains.log += row.accumulate(w, table.components, pull, hessian),
+            Work::Accumulate => gains.log += row.accumulate(w, channels, pull, hessian),
             Work::Round { tolerance, steps } => {
-                if channels.is_empty() {
-                    *w = [0.0; W];
-                    continue;
-                }
-                row.solve(w, &cost, table.components, tolerance, steps);
-                gains.log += row.accumulate(w, table.components, pull, hessian);
+                row.solve(w, &cost, &[], tolerance, steps);
+                gains.log += row.accumulate(w, channels, pull, hessian);
             }
         }
         gains.total += (0..W).map(|j| w[j] * cost[j]).sum::<f64>();
@@ -230,212 +226,76 @@ fn plain<V: Count, const W: usize>(
     gains
 }
 
-/// Sum of the lanes, always in the same order.
-#[inline(always)]
-fn sum<const W: usize>(mut x: [f64; W]) -> f64 {
-    let mut n = W / 2;
-    while n > 0 {
-        for j in 0..n {
-            x[j] += x[j + n];
-        }
-        n /= 2;
-    }
-    x[0]
+/// One row of counts, alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Single<'a> {
+    /// End-members.
+    pub table: &'a Table,
+    /// Channels with counts, each once.
+    pub channels: &'a [u16],
+    /// Counts in them.
+    pub counts: &'a [u32],
+    /// The known part of the model and its amounts here.
+    pub fixed: (Fixed<'a>, &'a [f64]),
 }
 
-/// Sum of `x ln(m)` with few logarithms: small powers are multiplied up first.
-struct LogSum {
-    log: f64,
-    product: f64,
+/// A fit of abundances to it. All slices are as wide as the table.
+pub(crate) struct Fit {
+    /// Cost of one unit of each abundance.
+    pub cost: Vec<f64>,
+    /// Weights of `- ln w`; empty for none.
+    pub pull: Vec<f64>,
+    /// Start, above zero where it is pulled; then the abundances of highest likelihood.
+    pub w: Vec<f64>,
+    /// `sum x ln m` there.
+    pub log: f64,
+    /// `sum x / m^2 h h'` there, lower triangle, width x width.
+    pub hessian: Vec<f64>,
 }
 
-impl LogSum {
-    const EMPTY: Self = Self { log: 0.0, product: 1.0 };
+/// Log-likelihood within which one row is solved.
+const SINGLE_TOLERANCE: f64 = 1e-4;
+/// Most steps for it.
+const SINGLE_STEPS: usize = 60;
 
-    #[inline(always)]
-    fn add(&mut self, x: f64, m: f64) {
-        if x == 1.0 {
-            self.product *= m;
-        } else if x == 2.0 {
-            self.flush();
-            self.product *= m * m;
-        } else {
-            self.log += x * m.ln();
-        }
-        self.flush();
-    }
-
-    #[inline(always)]
-    fn flush(&mut self) {
-        if !(1e-90..1e90).contains(&self.product) {
-            self.log += self.product.ln();
-            self.product = 1.0;
-        }
-    }
-
-    #[inline(always)]
-    fn total(self) -> f64 {
-        self.log + self.product.ln()
+/// Solves `fits` for one row.
+pub(crate) fn fit_one(row: &mut Row, single: Single<'_>, fits: &mut [Fit]) {
+    match single.table.width {
+        4 => simd::run(FitOne::<4> { row, single, fits }),
+        8 => simd::run(FitOne::<8> { row, single, fits }),
+        16 => simd::run(FitOne::<16> { row, single, fits }),
+        32 => simd::run(FitOne::<32> { row, single, fits }),
+        _ => simd::run(FitOne::<64> { row, single, fits }),
     }
 }
 
-/// Gradient and curvature of a row at some abundances.
-struct Slope<const W: usize> {
-    /// `sum x ln m`.
-    log: f64,
-    /// The least model at a count.
-    least: f64,
-    /// `sum x / m h`.
-    pull: [f64; W],
-    /// `sum x / m^2 h h'`.
-    hessian: [[f64; W]; W],
+struct FitOne<'a, const W: usize> {
+    row: &'a mut Row,
+    single: Single<'a>,
+    fits: &'a mut [Fit],
 }
 
-struct Row<'a, V, const W: usize> {
-    channels: &'a [u16],
-    counts: &'a [V],
-    h: &'a [[f64; W]],
-    /// The known part of the model at each entry; empty for none.
-    extra: &'a [f64],
-}
-
-impl<V: Count, const W: usize> Row<'_, V, W> {
-    /// The model in channel `c`, which is entry `i`.
-    #[inline(always)]
-    fn model(&self, i: usize, c: usize, w: &[f64; W]) -> f64 {
-        let h = &self.h[c];
-        let mut p = [0.0; W];
-        for j in 0..W {
-            p[j] = w[j] * h[j];
-        }
-        let extra = if self.extra.is_empty() { 0.0 } else { self.extra[i] };
-        (sum(p) + extra).max(FLOOR)
-    }
+impl<const W: usize> Kernel for FitOne<'_, W> {
+    type Output = ();
 
     #[inline(always)]
-    fn slope(&self, w: &[f64; W], components: usize, slope: &mut Slope<W>) {
-        // A width known to the compiler keeps the sums of narrow tables in registers.
-        let lines = if W <= 8 { W } else { components };
-        let mut pull = [0.0; W];
-        let mut hessian = [[0.0; W]; W];
-        let mut least = f64::INFINITY;
-        let mut log = LogSum::EMPTY;
-        for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
-            let (c, x) = (usize::from(*c), f64::from(x.get()));
-            let m = self.model(i, c, w);
-            let h = &self.h[c];
-            least = if m < least { m } else { least };
-            let inverse = 1.0 / m;
-            let q = x * inverse;
-            let p = q * inverse;
-            for j in 0..W {
-                pull[j] += q * h[j];
-            }
-            for j in 0..lines {
-                let a = p * h[j];
-                for l in 0..W {
-                    hessian[j][l] += a * h[l];
-                }
-            }
-            log.add(x, m);
+    fn run(self) {
+        let Self { row, single, fits } = self;
+        let (h, _) = single.table.values.as_chunks::<W>();
+        row.load((h, single.table.components), single.channels, single.counts);
+        row.know(single.channels, single.fixed.0, single.fixed.1);
+        for fit in fits {
+            let (mut w, mut cost) = ([0.0; W], [0.0; W]);
+            w.copy_from_slice(&fit.w);
+            cost.copy_from_slice(&fit.cost);
+            row.solve(&mut w, &cost, &fit.pull, SINGLE_TOLERANCE, SINGLE_STEPS);
+            let mut slope = Slope { log: 0.0, least: 0.0, pull: [0.0; W], hessian: [[0.0; W]; W] };
+            row.slope(&w, &mut slope);
+            fit.w.copy_from_slice(&w);
+            fit.log = slope.log;
+            fit.hessian.clear();
+            fit.hessian.extend_from_slice(slope.hessian.as_flattened());
         }
-        *slope = Slope { log: log.total(), least, pull, hessian };
-    }
-
-    /// Abundances of least `f`; returns `sum x ln m` there.
-    #[inline(always)]
-    fn solve(
-        &self,
-        w: &mut [f64; W],
-        cost: &[f64; W],
-        components: usize,
-        tolerance: f64,
-        steps: usize,
-    ) -> f64 {
-        let mut slope = Slope { log: 0.0, least: 0.0, pull: [0.0; W], hessian: [[0.0; W]; W] };
-        let total = |w: &[f64; W]| (0..components).map(|k| w[k] * cost[k]).sum::<f64>();
-        let (mut best, mut value, mut em) = (*w, f64::INFINITY, *w);
-        let (mut halvings, mut least) = (0, 0.0);
-        for step in 0.. {
-            self.slope(w, components, &mut slope);
-            if step == 0 && (slope.least < UNLIKELY || total(w) <= 0.0) {
-                // From nothing, or from a start that rules a count out, Newton's method takes
-                // long to leave. A known part may hide that.
-                let n: f64 = self.counts.iter().map(|x| f64::from(x.get())).sum();
-                for k in 0..components {
-                    w[k] = if cost[k] > 0.0 { n / (components as f64 * cost[k]) } else { w[k] };
-                }
-                self.slope(w, components, &mut slope);
-            }
-            let here = total(w) - slope.log;
-            // A step that all but rules a count out may still pay elsewhere; it would take long to
-            // come back from.
-            let ruled_out = slope.least < UNLIKELY * least;
-            if here > value + 1e-9 * (1.0 + value.abs()) || here.is_nan() || ruled_out {
-                if step >= 2 * steps || halvings >= 3 {
-                    break;
-                }
-                halvings += 1;
-                for k in 0..components {
-                    w[k] = match halvings {
-                        // What hangs on one component alone keeps it from zero.
-                        1 => w[k].max(0.1 * best[k]),
-                        2 => best[k] + 0.2 * (w[k] - best[k]),
-                        _ => em[k],
-                    };
-                }
-                continue;
-            }
-            (best, value, halvings, least) = (*w, here, 0, slope.least);
-            if step >= steps {
-                break;
-            }
-            for k in 0..components {
-                em[k] = if cost[k] > 0.0 { w[k] * slope.pull[k] / cost[k] } else { w[k] };
-            }
-            let gain = newton(w, cost, &slope, components);
-            if gain < tolerance {
-                let log = slope.log + gain + total(w) - total(&best);
-                return log;
-            }
-        }
-        *w = best;
-        total(&best) - value
-    }
-
-    /// Adds the row to the sums over rows; returns the sum of x ln m.
-    #[inline(always)]
-    fn accumulate(
-        &self,
-        w: &[f64; W],
-        components: usize,
-        pull: &mut [[f64; W]],
-        hessian: &mut [[[f64; W]; W]],
-    ) -> f64 {
-        let lines = if W <= 8 { W } else { components };
-        let mut log = LogSum::EMPTY;
-        for (i, (c, x)) in self.channels.iter().zip(self.counts).enumerate() {
-            let (c, x) = (usize::from(*c), f64::from(x.get()));
-            let m = self.model(i, c, w);
-            let inverse = 1.0 / m;
-            let q = x * inverse;
-            let pull = &mut pull[c];
-            for j in 0..W {
-                pull[j] += q * w[j];
-            }
-            if !hessian.is_empty() {
-                let p = q * inverse;
-                let hessian = &mut hessian[c];
-                for j in 0..lines {
-                    let a = p * w[j];
-                    for l in 0..W {
-                        hessian[j][l] += a * w[l];
-                    }
-                }
-            }
-            log.add(x, m);
-        }
-        log.total()
     }
 }
 
@@ -471,136 +331,6 @@ pub(crate) fn channels(table: &mut Table, cost: &[f64], sums: &Sums) {
         32 => of::<32>(table, cost, sums),
         _ => of::<64>(table, cost, sums),
     }
-}
-
-/// Moves `w` to the minimum of the quadratic model over `w >= 0`; returns the gain it promises.
-#[inline(always)]
-fn newton<const W: usize>(
-    w: &mut [f64; W],
-    cost: &[f64; W],
-    slope: &Slope<W>,
-    components: usize,
-) -> f64 {
-    let start = *w;
-    let mut gradient = [0.0; W];
-    let mut largest = 0.0f64;
-    for k in 0..components {
-        gradient[k] = cost[k] - slope.pull[k];
-        largest = largest.max(slope.hessian[k][k]);
-    }
-    if largest <= 0.0 {
-        return 0.0;
-    }
-    // Free are those above zero and those that want to rise.
-    let mut free = [false; W];
-    for k in 0..components {
-        free[k] = w[k] > 0.0 || gradient[k] < 0.0;
-    }
-    for _ in 0..3 * components {
-        // Gradient of the model where we are.
-        let mut here = gradient;
-        for k in 0..components {
-            for l in 0..components {
-                here[k] += slope.hessian[k][l] * (w[l] - start[l]);
-            }
-        }
-        let mut index = [0usize; W];
-        let mut n = 0;
-        for k in 0..components {
-            if free[k] {
-                index[n] = k;
-                n += 1;
-            }
-        }
-        let Some(step) = descend::<W>(slope, &here, &index[..n]) else { break };
-        let (mut share, mut blocked) = (1.0, None);
-        for (i, &k) in index[..n].iter().enumerate() {
-            if step[i] < 0.0 && w[k] + share * step[i] < 0.0 {
-                share = w[k] / -step[i];
-                blocked = Some(k);
-            }
-        }
-        for (i, &k) in index[..n].iter().enumerate() {
-            w[k] = (w[k] + share * step[i]).max(0.0);
-        }
-        if let Some(k) = blocked {
-            w[k] = 0.0;
-            free[k] = false;
-            continue;
-        }
-        // Whoever is held at zero and wants to rise is set free.
-        let mut least = (-1e-9, None);
-        for k in 0..components {
-            if !free[k] {
-                let mut g = gradient[k];
-                for l in 0..components {
-                    g += slope.hessian[k][l] * (w[l] - start[l]);
-                }
-                let g = g / cost[k].abs().max(1e-300);
-                if g < least.0 {
-                    least = (g, Some(k));
-                }
-            }
-        }
-        match least.1 {
-            Some(k) => free[k] = true,
-            None => break,
-        }
-    }
-    let mut gain = 0.0;
-    for k in 0..components {
-        let d = w[k] - start[k];
-        gain -= gradient[k] * d;
-        for l in 0..components {
-            gain -= 0.5 * slope.hessian[k][l] * d * (w[l] - start[l]);
-        }
-    }
-    gain
-}
-
-/// `-H^-1 g` over the free components, by Cholesky; `None` where there is none.
-#[inline(always)]
-fn descend<const W: usize>(
-    slope: &Slope<W>,
-    gradient: &[f64; W],
-    free: &[usize],
-) -> Option<[f64; W]> {
-    let n = free.len();
-    if n == 0 {
-        return None;
-    }
-    let mut factor = [[0.0; W]; W];
-    for i in 0..n {
-        // Relative to its own curvature: one impossible count may give another component 1e100
-        // times as much.
-        let ridge = (RIDGE * slope.hessian[free[i]][free[i]]).max(1e-200);
-        for j in 0..=i {
-            let mut sum = slope.hessian[free[i]][free[j]];
-            if i == j {
-                sum += ridge;
-            }
-            for l in 0..j {
-                sum -= factor[i][l] * factor[j][l];
-            }
-            factor[i][j] = if i == j { sum.max(ridge).sqrt() } else { sum / factor[j][j] };
-        }
-    }
-    let mut x = [0.0; W];
-    for i in 0..n {
-        let mut sum = -gradient[free[i]];
-        for l in 0..i {
-            sum -= factor[i][l] * x[l];
-        }
-        x[i] = sum / factor[i][i];
-    }
-    for i in (0..n).rev() {
-        let mut sum = x[i];
-        for l in i + 1..n {
-            sum -= factor[l][i] * x[l];
-        }
-        x[i] = sum / factor[i][i];
-    }
-    Some(x)
 }
 
 /// Sparse rows of a cell, whatever its storage.

@@ -19,9 +19,11 @@
 
 use super::flags::{Flag, Test};
 use super::scan::ScanMap;
-use super::tail::{EM_STEPS, Null, Outside, PatchSpectrum};
+use super::tail::{Null, PatchSpectrum};
 use super::windows::{ScanFamily, Windows};
-use crate::nmf_kl::{kernel::csr_of, table::Table};
+use crate::nmf_kl::MAX_COMPONENTS;
+use crate::nmf_kl::kernel::{Fit, Row, Single, csr_of, fit_one};
+use crate::nmf_kl::table::Table;
 use kalpha_core::{CellBuffer, Passes, Rows, StepError};
 use kalpha_num::statistics::ln_poisson_sf;
 use serde::{Deserialize, Serialize};
@@ -47,11 +49,6 @@ const PRIOR: f64 = 10.0;
 const UPDATES: usize = 60;
 /// Pixels whose abundances one job fits.
 const PIXELS_PER_JOB: usize = 32;
-/// Most updates of the abundances between two updates of the spectrum, once they have been
-/// fitted: both move together.
-const AGAIN_STEPS: usize = 5;
-/// Least abundance a fit starts from, over an even share.
-const START_SHARE: f64 = 1e-3;
 /// Shares of the pixel that are tried when other pixels are tested.
 const SHARES: [f64; 4] = [0.15, 0.3, 0.5, 0.8];
 /// Pixels around the tested one whose mean is its host: next to it, and farther out.
@@ -82,12 +79,13 @@ struct Group {
 /// Counts of one pixel, channel by channel.
 struct Pixel {
     row: usize,
-    counts: Vec<(u16, u32)>,
+    channels: Vec<u16>,
+    counts: Vec<u32>,
 }
 
 impl Pixel {
     fn total(&self) -> f64 {
-        self.counts.iter().map(|(_, x)| f64::from(*x)).sum()
+        self.counts.iter().map(|x| f64::from(*x)).sum()
     }
 }
 
@@ -104,7 +102,8 @@ impl Places<'_> {
         flags: &mut Vec<Flag>,
         inflation: impl Fn(usize) -> f64,
     ) -> Result<Vec<OwnEndMember>, StepError> {
-        if flags.is_empty() {
+        // One more end-member must fit into the kernels.
+        if flags.is_empty() || self.null.components == MAX_COMPONENTS {
             return Ok(Vec::new());
         }
         let table = Table::new(self.null.spectra, self.null.components, self.rows.meta().channels);
@@ -119,10 +118,11 @@ impl Places<'_> {
                 .iter()
                 .map(|&row| {
                     let counts = spectrum.gather(self.rows, std::iter::once(row..row + 1))?;
-                    Ok(Pixel { row, counts: counts.collect() })
+                    let (channels, counts) = counts.unzip();
+                    Ok(Pixel { row, channels, counts })
                 })
                 .collect::<Result<Vec<_>, StepError>>()?;
-            let explains = |q: &[f64]| self.explains(&table, q, &pixels, &group.families);
+            let explains = |q: &[f64]| self.explains(q, &pixels, &group.families);
             let known = members.iter().position(|(m, _)| explains(&m.spectrum));
             let which = match known {
                 Some(which) => which,
@@ -131,7 +131,7 @@ impl Places<'_> {
                     if pixels.len() < LEAST_PIXELS || counts < LEAST_COUNTS {
                         continue;
                     }
-                    let q = self.fitted(passes, &table, &mean, &pixels)?;
+                    let q = self.fitted(passes, &mean, &pixels)?;
                     if !explains(&q) {
                         continue;
                     }
@@ -152,7 +152,7 @@ impl Places<'_> {
         }
         for ((own, _), (groups, pixels)) in members.iter_mut().zip(&pixels_of) {
             if *groups > 1 {
-                own.spectrum = self.fitted(passes, &table, &mean, pixels)?;
+                own.spectrum = self.fitted(passes, &mean, pixels)?;
             }
         }
         self.elsewhere(passes, &table, &mut members, flags, inflation)?;
@@ -221,51 +221,46 @@ impl Places<'_> {
         groups
     }
 
-    /// Abundances of the null's end-members and of `q` in one pixel, from `start` where given.
+    /// The null's end-members with `q` beside them.
+    fn with_own(&self, q: &[f64]) -> Table {
+        let spectra = [self.null.spectra, q].concat();
+        Table::new(&spectra, self.null.components + 1, q.len())
+    }
+
+    /// Abundances of the end-members of `table` in one pixel, from `start` where given.
     fn abundances(
         &self,
         table: &Table,
-        q: &[f64],
         pixel: &Pixel,
         start: Option<&Vec<f64>>,
-        fit: &mut Outside,
+        row: &mut Row,
     ) -> Vec<f64> {
-        let k = self.null.components;
-        let amounts = self.null.fixed.of(pixel.row);
-        fit.clear();
-        let mut h = vec![0.0; k + 1];
-        for &(c, x) in &pixel.counts {
-            let c = usize::from(c);
-            h[..k].copy_from_slice(table.of(c));
-            h[k] = q[c];
-            fit.push(&h, f64::from(x), self.null.fixed.at(amounts, c));
+        let mut w = vec![0.0; table.width];
+        match start {
+            Some(start) => w.copy_from_slice(start),
+            None => w[..table.components].fill(pixel.total() / table.components as f64),
         }
-        let mut norm = table.norm[..k].to_vec();
-        norm.push(1.0);
-        let even = pixel.total() / (k + 1) as f64;
-        // Updates multiply: what is nearly gone must be able to come back.
-        let mut w = match start {
-            Some(start) => start.iter().map(|w| w.max(START_SHARE * even)).collect(),
-            None => vec![even; k + 1],
-        };
-        let none = vec![0.0; k + 1];
-        let most = if start.is_some() { AGAIN_STEPS } else { EM_STEPS };
-        fit.fit(&mut w, &norm, (&none, &none), most);
-        w
+        let fixed = (self.null.fixed, self.null.fixed.of(pixel.row));
+        let single = Single { table, channels: &pixel.channels, counts: &pixel.counts, fixed };
+        let cost = table.norm.clone();
+        let mut fit = [Fit { cost, pull: Vec::new(), w, log: 0.0, hessian: Vec::new() }];
+        fit_one(row, single, &mut fit);
+        let [fit] = fit;
+        fit.w
     }
 
     /// The own spectrum of some pixels.
     fn fitted(
         &self,
         passes: &dyn Passes,
-        table: &Table,
         mean: &[f64],
         pixels: &[Pixel],
     ) -> Result<Vec<f64>, StepError> {
         let k = self.null.components;
         let mut q: Vec<f64> = mean.iter().map(|m| PRIOR * m).collect();
         for pixel in pixels {
-            pixel.counts.iter().for_each(|&(c, x)| q[usize::from(c)] += f64::from(x));
+            let counts = pixel.channels.iter().zip(&pixel.counts);
+            counts.for_each(|(&c, &x)| q[usize::from(c)] += f64::from(x));
         }
         let normalise = |q: &mut Vec<f64>| {
             let sum: f64 = q.iter().sum();
@@ -275,19 +270,23 @@ impl Places<'_> {
         let parts: Vec<Mutex<Part>> =
             pixels.chunks(PIXELS_PER_JOB).map(|_| Mutex::default()).collect();
         for _ in 0..UPDATES {
+            let table = self.with_own(&q);
             passes.parallel(parts.len(), &|job| {
                 let mut part = parts[job].lock().unwrap_or_else(PoisonError::into_inner);
                 let Part { held, before } = &mut *part;
                 held.clear();
                 held.resize(q.len(), 0.0);
-                let mut fit = Outside::new(k + 1);
+                let mut row = Row::default();
                 let first = job * PIXELS_PER_JOB;
                 let last = (first + PIXELS_PER_JOB).min(pixels.len());
                 for (i, pixel) in pixels[first..last].iter().enumerate() {
-                    let w = self.abundances(table, &q, pixel, before.get(i), &mut fit);
-                    for (e, &(c, x)) in pixel.counts.iter().enumerate() {
+                    let w = self.abundances(&table, pixel, before.get(i), &mut row);
+                    let amounts = self.null.fixed.of(pixel.row);
+                    for (&c, &x) in pixel.channels.iter().zip(&pixel.counts) {
                         let c = usize::from(c);
-                        held[c] += f64::from(x) * w[k] * q[c] / fit.model(e, &w);
+                        let fitted = table.of(c).iter().zip(&w).map(|(h, w)| h * w).sum::<f64>();
+                        let model = (fitted + self.null.fixed.at(amounts, c)).max(1e-100);
+                        held[c] += f64::from(x) * w[k] * q[c] / model;
                     }
                     match before.get_mut(i) {
                         Some(before) => *before = w,
@@ -308,13 +307,13 @@ impl Places<'_> {
     }
 
     /// True when, with `q`, no window of `families` holds more than expected.
-    fn explains(&self, table: &Table, q: &[f64], pixels: &[Pixel], families: &[usize]) -> bool {
+    fn explains(&self, q: &[f64], pixels: &[Pixel], families: &[usize]) -> bool {
         let (k, lanes) = (self.null.components, self.map.lanes);
-        let mut fit = Outside::new(k + 1);
+        let (table, mut row) = (self.with_own(q), Row::default());
         let mut expected = vec![0.0; families.len()];
         let mut counts = vec![0u64; families.len()];
         for pixel in pixels {
-            let w = self.abundances(table, q, pixel, None, &mut fit);
+            let w = self.abundances(&table, pixel, None, &mut row);
             for (i, &f) in families.iter().enumerate() {
                 let own: f64 = self.windows.channels[f].iter().map(|&c| q[usize::from(c)]).sum();
                 let mixed: f64 = (0..k).map(|j| w[j] * self.map.shares[j * lanes + f]).sum();

@@ -15,7 +15,8 @@
 use super::scan::{Candidate, ScanMap};
 use super::windows::Windows;
 use crate::nmf_kl::Fixed;
-use crate::nmf_kl::{kernel::csr_of, table::Table};
+use crate::nmf_kl::kernel::{Fit, Row, Single, csr_of, fit_one};
+use crate::nmf_kl::table::Table;
 use kalpha_core::{CellBuffer, Passes, Rows, StepError};
 use std::sync::Mutex;
 
@@ -98,12 +99,27 @@ impl PatchSpectrum {
         }
     }
 
-    /// Sums the pixels of `rows_of_map` (ranges of absolute rows).
+    /// Sums the pixels of `ranges` of rows; channels ascend.
     pub fn gather(
         &mut self,
         rows: &Rows,
         ranges: impl Iterator<Item = std::ops::Range<usize>>,
     ) -> Result<impl Iterator<Item = (u16, u32)> + '_, StepError> {
+        self.sum(rows, ranges)?;
+        self.touched.sort_unstable();
+        Ok(self.summed())
+    }
+
+    /// The channels of the last sum in any order, always the same one.
+    fn summed(&self) -> impl Iterator<Item = (u16, u32)> + '_ {
+        self.touched.iter().map(|&c| (c, self.dense[usize::from(c)]))
+    }
+
+    fn sum(
+        &mut self,
+        rows: &Rows,
+        ranges: impl Iterator<Item = std::ops::Range<usize>>,
+    ) -> Result<(), StepError> {
         for &c in &self.touched {
             self.dense[usize::from(c)] = 0;
         }
@@ -121,8 +137,7 @@ impl PatchSpectrum {
                 }
             }
         }
-        self.touched.sort_unstable();
-        Ok(self.touched.iter().map(|&c| (c, self.dense[usize::from(c)])))
+        Ok(())
     }
 }
 
@@ -139,10 +154,11 @@ fn refine_family(
     let family = candidates[0].family;
     let k = null.components;
     let share: Vec<f64> = (0..k).map(|j| map.shares[j * map.lanes + family]).collect();
-    let window = &windows.channels[family];
+    let mut inside = vec![false; rows.meta().channels];
+    windows.channels[family].iter().for_each(|&c| inside[usize::from(c)] = true);
     let norm: Vec<f64> = (0..k).map(|j| (table.norm[j] - share[j]).max(1e-9)).collect();
     let mut spectrum = PatchSpectrum::new(rows.meta().channels);
-    let mut outside = Outside::new(k);
+    let mut outside = Outside::default();
     let mut amounts = vec![0.0; null.fixed.parts];
     let mut out = Vec::with_capacity(candidates.len());
     for candidate in candidates {
@@ -158,13 +174,8 @@ fn refine_family(
             amounts.iter_mut().zip(null.fixed.of(p)).for_each(|(s, a)| *s += a);
             known += map.known_at(p, family);
         }
-        outside.clear();
-        for (c, x) in spectrum.gather(rows, lines)? {
-            if window.binary_search(&c).is_err() {
-                let c = usize::from(c);
-                outside.push(table.of(c), f64::from(x), null.fixed.at(&amounts, c));
-            }
-        }
+        spectrum.sum(rows, lines)?;
+        outside.set(spectrum.summed().filter(|(c, _)| !inside[usize::from(*c)]));
         let prior = match candidate.size {
             0..=RING_LARGEST => ring(map, noise, candidate.y, candidate.x, candidate.size),
             _ => None,
@@ -174,7 +185,7 @@ fn refine_family(
                 for j in 0..k {
                     prior.variance[j] += misfit[candidate.size][j] * prior.mean[j].powi(2);
                 }
-                outside.predict(&own, &prior, &norm, &share)
+                outside.predict(table, (null.fixed, &amounts), &own, &prior, &norm, &share)
             }
             None => (own.clone(), 0.0),
         };
@@ -316,140 +327,107 @@ fn invert(m: [[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
 /// it the ring is not believed. 10.8 is p = 1e-3 for one.
 const CONTRADICTION: f64 = 10.8;
 
-/// Counts of a neighbourhood outside the window, with the end-members there.
-pub(super) struct Outside {
-    components: usize,
-    h: Vec<f64>,
-    x: Vec<f64>,
-    extra: Vec<f64>,
+/// Counts of a neighbourhood outside the window.
+#[derive(Default)]
+struct Outside {
+    channels: Vec<u16>,
+    counts: Vec<u32>,
+    row: Row,
 }
 
 impl Outside {
-    pub(super) fn new(components: usize) -> Self {
-        Self { components, h: Vec::new(), x: Vec::new(), extra: Vec::new() }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.h.clear();
-        self.x.clear();
-        self.extra.clear();
-    }
-
-    pub(super) fn push(&mut self, h: &[f64], x: f64, extra: f64) {
-        self.h.extend_from_slice(&h[..self.components]);
-        self.x.push(x);
-        self.extra.push(extra);
-    }
-
-    /// The model in entry `i`.
-    pub(super) fn model(&self, i: usize, w: &[f64]) -> f64 {
-        let h = &self.h[i * self.components..(i + 1) * self.components];
-        (dot(w, h) + self.extra[i]).max(1e-100)
-    }
-
-    fn log_likelihood(&self, w: &[f64], norm: &[f64]) -> f64 {
-        let log: f64 = (0..self.x.len()).map(|i| self.x[i] * self.model(i, w).ln()).sum();
-        log - dot(w, norm)
-    }
-
-    /// At most `most` updates of EM from `w`; `prior` holds pull and rate of a gamma prior, 0 for
-    /// none.
-    pub(super) fn fit(
-        &self,
-        w: &mut [f64],
-        norm: &[f64],
-        (pull, rate): (&[f64], &[f64]),
-        most: usize,
-    ) {
-        let k = self.components;
-        let mut num = vec![0.0; k];
-        for _ in 0..most {
-            num.fill(0.0);
-            for (i, x) in self.x.iter().enumerate() {
-                let q = x / self.model(i, w);
-                let h = &self.h[i * k..(i + 1) * k];
-                num.iter_mut().zip(h).for_each(|(n, h)| *n += q * h);
-            }
-            let mut change = 0.0f64;
-            for j in 0..k {
-                let next = (w[j] * num[j] + pull[j]) / (norm[j] + rate[j]);
-                change = change.max((next - w[j]).abs() / (1e-3 + next.sqrt()));
-                w[j] = next;
-            }
-            if change < 1e-3 {
-                break;
-            }
+    fn set(&mut self, counts: impl Iterator<Item = (u16, u32)>) {
+        self.channels.clear();
+        self.counts.clear();
+        for (c, x) in counts {
+            self.channels.push(c);
+            self.counts.push(x);
         }
     }
 
     /// Abundances and the variance of the window's mean that follows from them.
-    fn predict(&self, own: &[f64], prior: &Prior, norm: &[f64], share: &[f64]) -> (Vec<f64>, f64) {
-        let k = self.components;
+    fn predict(
+        &mut self,
+        table: &Table,
+        fixed: (Fixed<'_>, &[f64]),
+        own: &[f64],
+        prior: &Prior,
+        norm: &[f64],
+        share: &[f64],
+    ) -> (Vec<f64>, f64) {
+        let (k, width) = (table.components, table.width);
+        let wide = |values: &mut dyn Iterator<Item = f64>| {
+            let mut out: Vec<f64> = values.collect();
+            out.resize(width, 0.0);
+            out
+        };
         let rate: Vec<f64> =
             prior.mean.iter().zip(&prior.variance).map(|(m, v)| m / v.max(1e-12)).collect();
-        let pull: Vec<f64> = prior.mean.iter().zip(&rate).map(|(m, r)| m * r).collect();
-        let mut with = prior.mean.clone();
-        self.fit(&mut with, norm, (&pull, &rate), EM_STEPS);
         let total: f64 = own.iter().sum();
-        let mut free: Vec<f64> = own.iter().map(|w| w.max(1e-3 * total / k as f64)).collect();
-        let none = vec![0.0; k];
-        self.fit(&mut free, norm, (&none, &none), EM_STEPS);
-        let lost = self.log_likelihood(&free, norm) - self.log_likelihood(&with, norm);
+        let mut fits = [
+            Fit {
+                cost: wide(&mut norm.iter().zip(&rate).map(|(n, r)| n + r)),
+                pull: wide(&mut prior.mean.iter().zip(&rate).map(|(m, r)| m * r)),
+                w: wide(&mut prior.mean.iter().copied()),
+                log: 0.0,
+                hessian: Vec::new(),
+            },
+            Fit {
+                cost: wide(&mut norm.iter().copied()),
+                pull: Vec::new(),
+                w: wide(&mut own.iter().map(|w| w.max(1e-3 * total / k as f64))),
+                log: 0.0,
+                hessian: Vec::new(),
+            },
+        ];
+        let single = Single { table, channels: &self.channels, counts: &self.counts, fixed };
+        fit_one(&mut self.row, single, &mut fits);
+        let [with, free] = &fits;
+        let lost = free.log - dot(&free.w, norm) - (with.log - dot(&with.w, norm));
         if 2.0 * lost > CONTRADICTION + 2.0 * (k as f64 - 1.0) {
             return (own.to_vec(), 0.0);
         }
         let precision: Vec<f64> = prior.variance.iter().map(|v| 1.0 / v.max(1e-12)).collect();
-        match self.variance(&with, &precision, share) {
-            Some(variance) => (with, variance),
+        match variance(&with.hessian, width, &precision, share) {
+            Some(variance) => (with.w[..k].to_vec(), variance),
             None => (own.to_vec(), 0.0),
         }
     }
-
-    /// `a' (I + T^-1)^-1 a` with the observed information I of the counts.
-    fn variance(&self, w: &[f64], precision: &[f64], share: &[f64]) -> Option<f64> {
-        let n = self.components;
-        let mut info = vec![0.0; n * n];
-        for (i, x) in self.x.iter().enumerate() {
-            let m = self.model(i, w);
-            let q = x / (m * m);
-            let h = &self.h[i * n..(i + 1) * n];
-            for a in 0..n {
-                for b in 0..=a {
-                    info[a * n + b] += q * h[a] * h[b];
-                }
-            }
-        }
-        // Cholesky in place, then forward substitution: v = |L^-1 a|^2.
-        let (mut v, mut z) = (0.0, vec![0.0; n]);
-        for a in 0..n {
-            info[a * n + a] += precision[a];
-            for b in 0..=a {
-                let mut s = info[a * n + b];
-                for c in 0..b {
-                    s -= info[a * n + c] * info[b * n + c];
-                }
-                if a == b {
-                    if s.is_nan() || s <= 0.0 {
-                        return None;
-                    }
-                    info[a * n + a] = s.sqrt();
-                } else {
-                    info[a * n + b] = s / info[b * n + b];
-                }
-            }
-            let mut s = share[a];
-            for c in 0..a {
-                s -= info[a * n + c] * z[c];
-            }
-            z[a] = s / info[a * n + a];
-            v += z[a] * z[a];
-        }
-        Some(v)
-    }
 }
 
-/// Most EM updates of a prediction.
-pub(super) const EM_STEPS: usize = 100;
+/// `a' (I + T^-1)^-1 a` with the observed information I of the counts, `stride` wide.
+fn variance(information: &[f64], stride: usize, precision: &[f64], share: &[f64]) -> Option<f64> {
+    let n = share.len();
+    let mut factor = vec![0.0; n * n];
+    // Cholesky, then forward substitution: v = |L^-1 a|^2.
+    let (mut v, mut z) = (0.0, vec![0.0; n]);
+    for a in 0..n {
+        for b in 0..=a {
+            let mut s = information[a * stride + b];
+            if a == b {
+                s += precision[a];
+            }
+            for c in 0..b {
+                s -= factor[a * n + c] * factor[b * n + c];
+            }
+            if a == b {
+                if s.is_nan() || s <= 0.0 {
+                    return None;
+                }
+                factor[a * n + a] = s.sqrt();
+            } else {
+                factor[a * n + b] = s / factor[b * n + b];
+            }
+        }
+        let mut s = share[a];
+        for c in 0..a {
+            s -= factor[a * n + c] * z[c];
+        }
+        z[a] = s / factor[a * n + a];
+        v += z[a] * z[a];
+    }
+    Some(v)
+}
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
