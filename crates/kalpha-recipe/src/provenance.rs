@@ -66,9 +66,11 @@ pub fn fingerprint(dataset: &Dataset) -> Result<String, RowsError> {
     for i in 0..grid.cells() {
         bytes.clear();
         dataset.rows.cell(grid.rows(i), &mut buffer)?.for_each_nonzero(|row, channel, x| {
-            bytes.extend_from_slice(&(row as u32).to_le_bytes());
-            bytes.extend_from_slice(&(channel as u32).to_le_bytes());
-            bytes.extend_from_slice(&x.to_le_bytes());
+            let mut entry = [0; 16];
+            entry[..4].copy_from_slice(&(row as u32).to_le_bytes());
+            entry[4..8].copy_from_slice(&(channel as u32).to_le_bytes());
+            entry[8..].copy_from_slice(&x.to_le_bytes());
+            bytes.extend_from_slice(&entry);
         });
         hash.update(&bytes);
     }

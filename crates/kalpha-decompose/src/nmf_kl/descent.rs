@@ -429,11 +429,6 @@ pub(super) fn descend(
         Point { table, abundances, safe: Vec::new(), deviance: f64::INFINITY, anderson, slow: 0 };
     let (done, converged) = iterate(passes.ctx(), point, |mut point, iteration| {
         let deviance = blocks.rows(&point.table, &mut point.abundances)?;
-        eprintln!(
-            "  {iteration} {deviance:.1} {:.3e} {:.2}",
-            (point.deviance - deviance) / deviance,
-            t0.elapsed().as_secs_f64()
-        );
         if deviance > point.deviance
             && let Some(table) = point.safe.pop()
         {
@@ -462,14 +457,6 @@ pub(super) fn descend(
     })?;
     let (point, passes_done) = done;
     let Point { table, abundances, deviance, .. } = point;
-    eprintln!(
-        "DESCEND {} passes, {} rows, K {} W {}, {:.2} s",
-        passes_done,
-        abundances.len() / table.width,
-        table.components,
-        table.width,
-        t0.elapsed().as_secs_f64()
-    );
     Ok(Descent { table, abundances, deviance, passes: passes_done, converged })
 }
 

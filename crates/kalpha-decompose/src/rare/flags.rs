@@ -177,9 +177,13 @@ pub(crate) fn select(
     }
     // An identified element may name a place where only a stranger's window passes.
     let mut names_at: BTreeMap<(usize, usize, usize), Vec<&Tested>> = BTreeMap::new();
-    for t in tested.iter().filter(|t| passes(t) || families[t.refined.candidate.family].known) {
+    let mut corners = vec![false; map.width * map.height];
+    at_place.keys().for_each(|&(_, y, x)| corners[y * map.width + x] = true);
+    for t in tested {
         let c = &t.refined.candidate;
-        names_at.entry((c.size, c.y, c.x)).or_default().push(t);
+        if corners[c.y * map.width + c.x] && (families[c.family].known || passes(t)) {
+            names_at.entry((c.size, c.y, c.x)).or_default().push(t);
+        }
     }
     let mut explained: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut spectrum = PatchSpectrum::new(rows.meta().channels);
@@ -322,20 +326,19 @@ fn gain(counts: &[(u16, u32)], mean: &[f64], profile: &[f64]) -> f64 {
         return f64::NEG_INFINITY;
     }
     let at = |c: u16| (mean[usize::from(c)], profile[usize::from(c)]);
+    let there: Vec<(f64, f64, f64)> = counts
+        .iter()
+        .map(|&(c, x)| (f64::from(x), at(c).0, at(c).1))
+        .filter(|(_, _, p)| *p > 0.0)
+        .collect();
     let mut a = 1.0;
     for _ in 0..60 {
-        let pull: f64 = counts
-            .iter()
-            .map(|&(c, x)| {
-                let (m, p) = at(c);
-                f64::from(x) * p / (m + a * p)
-            })
-            .sum();
+        let pull: f64 = there.iter().map(|(x, m, p)| x * p / (m + a * p)).sum();
         a *= pull / norm;
+        if (pull - norm).abs() < 1e-9 * norm {
+            break;
+        }
     }
-    let log = counts.iter().map(|&(c, x)| {
-        let (m, p) = at(c);
-        f64::from(x) * (a * p / m).ln_1p()
-    });
+    let log = there.iter().map(|(x, m, p)| x * (a * p / m).ln_1p());
     log.sum::<f64>() - a * norm
 }

@@ -326,19 +326,14 @@ impl Places<'_> {
     }
 
     /// Mean abundances around a pixel, summing to 1, without it and without flagged ones.
-    fn around(
-        &self,
-        row: usize,
-        reach: usize,
-        flagged: &std::collections::BTreeSet<usize>,
-    ) -> Vec<f64> {
+    fn around(&self, row: usize, reach: usize, flagged: &[bool]) -> Vec<f64> {
         let (k, width) = (self.null.components, self.map.width);
         let (y, x) = (row / width, row % width);
         let mut mean = vec![1e-6; k];
         for y in y.saturating_sub(reach)..(y + reach + 1).min(self.map.height) {
             for p in x.saturating_sub(reach)..(x + reach + 1).min(width) {
                 let p = y * width + p;
-                if p != row && !flagged.contains(&p) {
+                if p != row && !flagged[p] {
                     let w = &self.map.abundances[p * k..(p + 1) * k];
                     mean.iter_mut().zip(w).for_each(|(m, w)| *m += w);
                 }
@@ -367,8 +362,8 @@ impl Places<'_> {
         let k = self.null.components;
         let n = members.len();
         let spectra: Vec<&[f64]> = members.iter().map(|(m, _)| m.spectrum.as_slice()).collect();
-        let flagged: std::collections::BTreeSet<usize> =
-            flags.iter().flat_map(|f| f.rows(self.map.width)).collect();
+        let mut flagged = vec![false; self.rows.meta().rows];
+        flags.iter().flat_map(|f| f.rows(self.map.width)).for_each(|row| flagged[row] = true);
         let mut ln_p = vec![0.0; self.rows.meta().rows * n];
         passes.map_rows(self.rows, n, &mut ln_p, |buffer: &mut CellBuffer, cell, out| {
             let csr = csr_of(cell, buffer);
@@ -379,7 +374,7 @@ impl Places<'_> {
                 let amounts = self.null.fixed.of(row);
                 let fitted: f64 = table.norm.iter().zip(w).map(|(n, w)| n * w).sum();
                 let total = fitted + self.null.fixed.total(row);
-                if total <= 0.0 || flagged.contains(&row) {
+                if total <= 0.0 || flagged[row] {
                     continue;
                 }
                 let hosts = AROUND.map(|reach| self.around(row, reach, &flagged));
