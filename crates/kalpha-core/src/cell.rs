@@ -277,6 +277,19 @@ impl CellBuffer {
         self.indptr.push(self.indices.len() as u64);
     }
 
+    /// Adds and closes a sparse row of at most `most` entries: `fill` writes them from the front
+    /// and returns their number.
+    #[inline]
+    pub fn fill_row(&mut self, most: usize, fill: impl FnOnce(&mut [u16], &mut [u32]) -> usize) {
+        let at = self.indices.len();
+        self.indices.resize(at + most, 0);
+        self.u32.resize(at + most, 0);
+        let n = fill(&mut self.indices[at..], &mut self.u32[at..]).min(most);
+        self.indices.truncate(at + n);
+        self.u32.truncate(at + n);
+        self.end_row();
+    }
+
     /// The sparse rows laid out so far.
     pub fn csr(&self) -> CsrView<'_> {
         CsrView { indptr: &self.indptr, indices: &self.indices, values: ValuesView::U32(&self.u32) }

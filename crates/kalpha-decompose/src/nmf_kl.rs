@@ -316,8 +316,8 @@ pub fn nmf_kl(
         drop(csr);
         // The sample may lack a channel; nothing could raise it from zero again.
         let mut table = leavened(best.table, &sums);
-        let larger = LARGER_SAMPLE * limit;
-        if rows.meta().rows > 2 * larger {
+        let larger = (LARGER_SAMPLE * limit).min(CsrCounts::MAX_CHANNELS);
+        if larger > limit && rows.meta().rows > 2 * larger {
             let csr = sample(passes, rows, larger)?;
             let problem = Problem::new(&csr, fixed)?;
             let begin = (table.clone(), problem.even(&table));

@@ -492,9 +492,12 @@ pub fn diagnostics(flags: &Flags) -> Vec<Diagnostic> {
         out.push(Diagnostic::warning(
             Code::PostSelection,
             format!(
-                "{} places were flagged because their counts are high: intensities fitted to the \
-                 same counts are biased high there",
-                flags.flags.len()
+                "{} flagged because of high counts: intensities fitted to the same counts are \
+                 biased high there",
+                match flags.flags.len() {
+                    1 => "1 place was".to_owned(),
+                    n => format!("{n} places were"),
+                }
             ),
         ));
     }

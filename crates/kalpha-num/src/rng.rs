@@ -162,6 +162,17 @@ impl Draws {
     /// Thinning a Poisson count with probability 1/2 gives two independent Poisson counts.
     #[inline]
     pub fn half(&mut self, n: u32) -> u32 {
+        if n <= self.bits_left && n < 64 {
+            let ones = (self.bits & ((1 << n) - 1)).count_ones();
+            self.bits >>= n;
+            self.bits_left -= n;
+            return ones;
+        }
+        self.half_anew(n)
+    }
+
+    /// The same where the bits at hand do not suffice.
+    fn half_anew(&mut self, n: u32) -> u32 {
         if n > MOST_COINS {
             return self.binomial(u64::from(n), 0.5) as u32;
         }

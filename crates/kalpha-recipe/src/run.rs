@@ -6,8 +6,8 @@ use crate::{
     recipe::Recipe,
 };
 use kalpha_core::{
-    CellBuffer, CellGrid, Code, CsrBuilder, CsrCounts, DType, Dataset, Diagnostic, ExcludeChannels,
-    Rows, RowsError, RowsMeta, StepError,
+    Cell, CellBuffer, CellGrid, Code, CsrBuilder, CsrCounts, DType, Dataset, Diagnostic,
+    ExcludeChannels, Fold, Merge, Passes, Rows, RowsError, RowsMeta, StepError,
 };
 use kalpha_engine::{Engine, Session};
 use std::sync::Arc;
@@ -33,6 +33,13 @@ pub enum RunError {
 }
 
 impl RunError {
+    fn reading(error: StepError) -> Self {
+        match error {
+            StepError::Rows(error) => Self::Rows(error),
+            other => Self::Step { step: "reading".to_owned(), source: Box::new(other) },
+        }
+    }
+
     /// True when somebody asked the run to stop.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Step { source, .. } if matches!(**source, StepError::Cancelled(_)))
@@ -58,7 +65,7 @@ const SPARSE_BELOW: f64 = 0.2;
 const LOOK_AT: usize = 16;
 
 /// Dense counts as sparse ones where that is shorter; anything else is shared.
-fn compact(rows: &Rows) -> Result<Rows, RowsError> {
+fn compact(rows: &Rows, passes: &dyn Passes) -> Result<Rows, StepError> {
     let meta = rows.meta();
     let dense_counts = meta.noise.is_counts()
         && matches!(meta.dtype, DType::U8 | DType::U16 | DType::U32)
@@ -77,9 +84,32 @@ fn compact(rows: &Rows) -> Result<Rows, RowsError> {
     if nonzero as f64 >= SPARSE_BELOW * seen as f64 {
         return Ok(Rows::clone(rows));
     }
-    let mut csr = CsrBuilder::new(meta.channels)?;
-    for i in 0..grid.cells() {
-        let cell = rows.cell(grid.rows(i), &mut buffer)?;
+    let parts = passes.fold(&Compact { channels: meta.channels }, rows)?;
+    let mut parts = parts.into_iter();
+    let mut all = match parts.next() {
+        Some(first) => first,
+        None => CsrBuilder::new(meta.channels)?,
+    };
+    parts.for_each(|part| all.append(&part.finish()));
+    Ok(Arc::new((RowsMeta { dtype: DType::Csr, ..meta.clone() }, all.finish())))
+}
+
+/// Stretches of rows as sparse counts.
+struct Compact {
+    channels: usize,
+}
+
+impl Fold for Compact {
+    type State = Vec<CsrBuilder>;
+    type Scratch = ();
+    const MERGE: Merge = Merge::Ordered;
+
+    fn start(&self) -> Vec<CsrBuilder> {
+        CsrBuilder::new(self.channels).into_iter().collect()
+    }
+
+    fn absorb(&self, state: &mut Vec<CsrBuilder>, cell: &Cell<'_>, (): &mut ()) {
+        let Some(csr) = state.last_mut() else { return };
         let mut row = 0;
         cell.for_each_nonzero(|r, channel, x| {
             while row < r {
@@ -90,12 +120,19 @@ fn compact(rows: &Rows) -> Result<Rows, RowsError> {
         });
         (row..cell.rows).for_each(|_| csr.end_row());
     }
-    Ok(Arc::new((RowsMeta { dtype: DType::Csr, ..meta.clone() }, csr.finish())))
+
+    fn merge(&self, state: &mut Vec<CsrBuilder>, later: Vec<CsrBuilder>) {
+        state.extend(later);
+    }
 }
 
 /// The rows a recipe starts from: raw, with masked pixels emptied.
-fn raw_counts(dataset: &Dataset, diagnostics: &mut Vec<Diagnostic>) -> Result<Rows, RowsError> {
-    let rows = compact(&dataset.rows)?;
+fn raw_counts(
+    dataset: &Dataset,
+    passes: &dyn Passes,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<Rows, StepError> {
+    let rows = compact(&dataset.rows, passes)?;
     let Some(mask) = &dataset.mask else { return Ok(rows) };
     let masked = mask.iter().filter(|masked| **masked).count();
     diagnostics.push(Diagnostic::note(
@@ -118,7 +155,7 @@ pub fn run(
     engine: &Engine,
 ) -> Result<RunResult, RunError> {
     let mut diagnostics = dataset.diagnostics.clone();
-    let counts = raw_counts(dataset, &mut diagnostics)?;
+    let counts = raw_counts(dataset, engine, &mut diagnostics).map_err(RunError::reading)?;
     let mut session = Session::new(counts, fingerprint, recipe.seed);
     let (recipe, diagnostics) = run_in(&mut session, recipe, dataset, engine, diagnostics)?;
     let provenance = Provenance::new(dataset, fingerprint, &recipe);

@@ -10,6 +10,7 @@ use kalpha_report::eds::{
 };
 use serde_json::{Map, json};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// Width of map images, in pixels.
 const MAP_WIDTH: usize = 512;
@@ -49,6 +50,9 @@ fn list(document: &EdsDocument, figures: &EdsFigures) -> Vec<Output> {
     files.into_iter().map(file).collect()
 }
 
+/// Something to write.
+type Job<'a> = Box<dyn FnOnce() -> anyhow::Result<()> + Send + 'a>;
+
 fn write_all(
     folder: &Path,
     document: &EdsDocument,
@@ -56,7 +60,6 @@ fn write_all(
     dataset: &Dataset,
 ) -> anyhow::Result<()> {
     let text = |name: &str, text: &str| write_bytes(&folder.join(name), text.as_bytes());
-    text("report.html", &report_html(document, figures))?;
     text("result.json", &document.to_json()?)?;
     text("intensities.csv", &intensities_csv(document))?;
     text("composition.csv", &composition_csv(document))?;
@@ -67,10 +70,35 @@ fn write_all(
     text("spectra.csv", &spectra_csv(figures))?;
     text("recipe.toml", &figures.recipe_toml)?;
     text("provenance.json", &figures.provenance_json)?;
+    let report =
+        || Ok(write_bytes(&folder.join("report.html"), report_html(document, figures).as_bytes())?);
+    let mut jobs: Vec<Job<'_>> = vec![Box::new(report)];
     if !figures.maps.is_empty() {
-        maps(folder, document, figures, dataset)?;
+        maps(folder, document, figures, dataset, &mut jobs)?;
     }
-    Ok(())
+    at_once(jobs)
+}
+
+/// Does all jobs, one per core at a time; the first error counts.
+fn at_once(jobs: Vec<Job<'_>>) -> anyhow::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let left = Mutex::new(jobs.into_iter());
+    let take = || loop {
+        let job = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+        match job {
+            Some(job) => job()?,
+            None => return Ok(()),
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
+        let mut all: anyhow::Result<()> = take();
+        for other in others {
+            all = all
+                .and(other.join().unwrap_or_else(|_| Err(anyhow::anyhow!("writing a map failed"))));
+        }
+        all
+    })
 }
 
 /// Channel by channel: what the report draws.
@@ -89,38 +117,45 @@ fn spectra_csv(figures: &EdsFigures) -> String {
     text
 }
 
-fn maps(
+/// Adds the jobs that write the maps.
+fn maps<'a>(
     folder: &Path,
-    document: &EdsDocument,
-    figures: &EdsFigures,
-    dataset: &Dataset,
+    document: &'a EdsDocument,
+    figures: &'a EdsFigures,
+    dataset: &'a Dataset,
+    jobs: &mut Vec<Job<'a>>,
 ) -> anyhow::Result<()> {
     let (images, arrays) = (folder.join("maps"), folder.join("maps.zarr"));
     std::fs::create_dir(&images)?;
     write_zarr_group(&arrays, &Map::from_iter([("kalpha".to_owned(), json!({}))]))?;
     let navigation = &dataset.meta().navigation;
     for map in figures.maps.iter().chain(&figures.deviance) {
-        let attributes = Map::from_iter([
-            ("title".to_owned(), json!(map.title)),
-            ("unit".to_owned(), json!(map.unit)),
-        ]);
-        let path = arrays.join(&map.name);
-        write_zarr(&path, navigation, Values::F64(&map.values), &attributes, Compression::Gzip)?;
-        write_bytes(&images.join(format!("{}.png", map.name)), &map_png(map, MAP_WIDTH)?)?;
+        let (path, image) = (arrays.join(&map.name), images.join(format!("{}.png", map.name)));
+        jobs.push(Box::new(move || {
+            let attributes = Map::from_iter([
+                ("title".to_owned(), json!(map.title)),
+                ("unit".to_owned(), json!(map.unit)),
+            ]);
+            let values = Values::F64(&map.values);
+            write_zarr(&path, navigation, values, &attributes, Compression::Gzip)?;
+            Ok(write_bytes(&image, &map_png(map, MAP_WIDTH)?)?)
+        }));
     }
     if let Some(labels) = &figures.labels {
-        let names: Vec<_> = document.phases.iter().map(|p| (p.label, &p.name)).collect();
-        let attributes = Map::from_iter([
-            ("title".to_owned(), json!("phase of each pixel")),
-            ("phases".to_owned(), json!(names)),
-            ("mixed".to_owned(), json!(kalpha_report::eds::LabelMap::MIXED)),
-            ("masked".to_owned(), json!(kalpha_report::eds::LabelMap::MASKED)),
-        ]);
-        let values = Values::U16(&labels.labels);
-        let path = arrays.join("phases");
-        write_zarr(&path, navigation, values, &attributes, Compression::Gzip)?;
-        let image = label_png(labels, &document.phases, MAP_WIDTH)?;
-        write_bytes(&images.join("phases.png"), &image)?;
+        jobs.push(Box::new(move || {
+            let names: Vec<_> = document.phases.iter().map(|p| (p.label, &p.name)).collect();
+            let attributes = Map::from_iter([
+                ("title".to_owned(), json!("phase of each pixel")),
+                ("phases".to_owned(), json!(names)),
+                ("mixed".to_owned(), json!(kalpha_report::eds::LabelMap::MIXED)),
+                ("masked".to_owned(), json!(kalpha_report::eds::LabelMap::MASKED)),
+            ]);
+            let values = Values::U16(&labels.labels);
+            let path = arrays.join("phases");
+            write_zarr(&path, navigation, values, &attributes, Compression::Gzip)?;
+            let image = label_png(labels, &document.phases, MAP_WIDTH)?;
+            Ok(write_bytes(&images.join("phases.png"), &image)?)
+        }));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@
 
 use super::{
     kernel::{self, Gains, Sums, Work, csr_of},
-    table::{Fixed, Table},
+    table::{Columns, Fixed, Table},
     transpose,
 };
 use kalpha_core::{
@@ -56,8 +56,9 @@ pub(super) struct Problem<'a> {
     rows: &'a CsrCounts,
     channels: CsrCounts,
     fixed: Fixed<'a>,
-    /// Sum over rows of each known part.
+    /// Sum over rows of each known part, and its amounts.
     fixed_sums: Vec<f64>,
+    fixed_amounts: Columns,
     /// `sum x ln x - x`.
     saturated: f64,
     /// Counts of each row.
@@ -80,7 +81,8 @@ impl<'a> Problem<'a> {
                 saturated += if x == 1.0 { -1.0 } else { x * x.ln() - x };
             }
         }
-        Ok(Self { rows, channels, fixed, fixed_sums, saturated, totals })
+        let fixed_amounts = Columns::new(fixed.amounts, fixed.parts, fixed.parts);
+        Ok(Self { rows, channels, fixed, fixed_sums, fixed_amounts, saturated, totals })
     }
 
     /// Equal abundances that add up to each row's counts.
@@ -111,7 +113,8 @@ impl Blocks for InMemory<'_> {
 
     fn channels(&mut self, table: &Table, abundances: &[f64]) -> Result<Vec<Table>, StepError> {
         let Self(problem, passes) = self;
-        let known = transpose::exchanged(problem.fixed, &problem.fixed_sums);
+        let known =
+            transpose::exchanged(problem.fixed, &problem.fixed_sums, &problem.fixed_amounts);
         let other = transpose::as_table(abundances.to_vec(), table.components);
         let work = Work::Solve { cost: &[], tolerance: ROW_TOLERANCE, steps: ROW_STEPS };
         let mut image = table.clone();

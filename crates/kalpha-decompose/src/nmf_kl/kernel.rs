@@ -185,7 +185,6 @@ fn plain<V: Count, const W: usize>(
     w: &mut [f64],
     sums: &mut Sums,
 ) -> Gains {
-    let (h, _) = table.values.as_chunks::<W>();
     let (w, _) = w.as_chunks_mut::<W>();
     let (pull, _) = sums.pull.as_chunks_mut::<W>();
     let (hessian, _) = sums.hessian.as_chunks_mut::<W>();
@@ -204,7 +203,7 @@ fn plain<V: Count, const W: usize>(
             *w = [0.0; W];
             continue;
         }
-        row.load((h, table.components), channels, &values[entries]);
+        row.load(table, channels, &values[entries]);
         if fixed.parts > 0 {
             row.know(channels, fixed, fixed.of(first + r));
         }
@@ -281,8 +280,7 @@ impl<const W: usize> Kernel for FitOne<'_, W> {
     #[inline(always)]
     fn run(self) {
         let Self { row, single, fits } = self;
-        let (h, _) = single.table.values.as_chunks::<W>();
-        row.load((h, single.table.components), single.channels, single.counts);
+        row.load(single.table, single.channels, single.counts);
         row.know(single.channels, single.fixed.0, single.fixed.1);
         for fit in fits {
             let (mut w, mut cost) = ([0.0; W], [0.0; W]);

@@ -45,7 +45,7 @@ pub(crate) fn read_rows(
 impl Step for NmfStep {
     type Params = Params;
     const ID: &'static str = "nmf";
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
     const ABOUT: &'static str = "Poisson (KL) non-negative factorisation into end-members";
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "raw counts"),

@@ -9,6 +9,39 @@ pub(crate) struct Table {
     pub values: Vec<f64>,
     /// Sum over channels of each end-member; 1 in padding lanes.
     pub norm: Vec<f64>,
+    /// The end-members one by one.
+    pub columns: Columns,
+}
+
+/// Values one by one for every channel a `u16` can name: no index needs a check. Memory that is
+/// never used is never touched.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Columns(Vec<f64>);
+
+/// Channels that a `u16` can name.
+const NAMED: usize = 1 << 16;
+
+impl Columns {
+    /// The first `columns` of `values`, channels x `width`.
+    pub fn new(values: &[f64], width: usize, columns: usize) -> Self {
+        let mut out = vec![0.0; columns * NAMED];
+        for (k, column) in out.chunks_exact_mut(NAMED).enumerate() {
+            for (x, row) in column.iter_mut().zip(values.chunks_exact(width.max(1))) {
+                *x = row[k];
+            }
+        }
+        Self(out)
+    }
+
+    /// Column `k`.
+    #[inline(always)]
+    pub fn of(&self, k: usize) -> &[f64; NAMED] {
+        match self.0[k * NAMED..].first_chunk() {
+            Some(column) => column,
+            // There is no such column.
+            None => &[0.0; NAMED],
+        }
+    }
 }
 
 /// Lanes that hold `components`, at most 64.
@@ -32,24 +65,31 @@ impl Table {
                 values[c * width + k] = spectra[k * channels + c];
             }
         }
-        let mut table = Self { components, width, values, norm: Vec::new() };
-        table.renew_norm();
+        Self::of_values(values, components)
+    }
+
+    /// From values channel by channel, as wide as tables of `components` are.
+    pub fn of_values(values: Vec<f64>, components: usize) -> Self {
+        let (width, columns) = (width(components), Columns::default());
+        let mut table = Self { components, width, values, norm: Vec::new(), columns };
+        table.renew();
         table
     }
 
-    /// Recomputes the sums over channels.
-    pub fn renew_norm(&mut self) {
+    /// Recomputes what follows from the values.
+    fn renew(&mut self) {
         let mut norm = vec![0.0; self.width];
         for row in self.values.chunks_exact(self.width) {
             norm.iter_mut().zip(row).for_each(|(n, v)| *n += v);
         }
         norm[self.components..].fill(1.0);
         self.norm = norm;
+        self.columns = Columns::new(&self.values, self.width, self.components);
     }
 
     /// Scales every end-member to sum 1.
     pub fn normalise(&mut self) {
-        self.renew_norm();
+        self.renew();
         for row in self.values.chunks_exact_mut(self.width) {
             for k in 0..self.components {
                 if self.norm[k] > 0.0 {
@@ -57,7 +97,7 @@ impl Table {
                 }
             }
         }
-        self.renew_norm();
+        self.renew();
     }
 
     /// End-members in channel `c`.
@@ -80,7 +120,7 @@ impl Table {
 
 /// A known part of the model that is not fitted, such as pile-up:
 /// `sum_q amounts[row, q] spectra[channel, q]`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Fixed<'a> {
     /// Number of spectra; 0 for none.
     pub parts: usize,
@@ -90,6 +130,15 @@ pub struct Fixed<'a> {
     pub spectra: &'a [f64],
     /// Sum over channels of each spectrum.
     pub sums: &'a [f64],
+    /// The spectra one by one.
+    pub(crate) columns: &'a Columns,
+}
+
+impl Default for Fixed<'_> {
+    fn default() -> Self {
+        static NONE: Columns = Columns(Vec::new());
+        Self { parts: 0, amounts: &[], spectra: &[], sums: &[], columns: &NONE }
+    }
 }
 
 impl<'a> Fixed<'a> {

@@ -167,7 +167,9 @@ fn the_schedule_and_the_storage_do_not_matter() {
 fn a_known_part_is_not_explained_twice() {
     let (rows, truth, w) = planted(500, 200.0, 9);
     let amount: Vec<f64> = w.chunks_exact(3).map(|w| w[2]).collect();
-    let fixed = Fixed { parts: 1, amounts: &amount, spectra: &truth[240..360], sums: &[1.0] };
+    let spectra = &truth[240..360];
+    let columns = table::Columns::new(spectra, 1, 1);
+    let fixed = Fixed { parts: 1, amounts: &amount, spectra, sums: &[1.0], columns: &columns };
     let fit = refit(&serial(0), &rows, &truth[..240], 2, fixed).unwrap();
     let (mut got, mut expected) = (0.0, 0.0);
     for (a, b) in fit.chunks_exact(2).zip(w.chunks_exact(3)) {

@@ -1,7 +1,7 @@
 //! Rows and channels exchanged: the end-members of the channels are solved for like the
 //! abundances of the rows.
 
-use super::table::{Fixed, Table, width};
+use super::table::{Columns, Fixed, Table};
 use kalpha_core::{CsrBuilder, CsrCounts, StepError};
 
 /// Rows and channels exchanged.
@@ -39,17 +39,15 @@ pub(crate) fn transposed(csr: &CsrCounts) -> Result<CsrCounts, StepError> {
     Ok(out.finish())
 }
 
-/// The known part with rows and channels exchanged; `sums` are those of the rows.
-pub(crate) fn exchanged<'a>(fixed: Fixed<'a>, sums: &'a [f64]) -> Fixed<'a> {
-    Fixed { parts: fixed.parts, amounts: fixed.spectra, spectra: fixed.amounts, sums }
+/// The known part with rows and channels exchanged; `sums` and `columns` are those of the rows.
+pub(crate) fn exchanged<'a>(fixed: Fixed<'a>, sums: &'a [f64], columns: &'a Columns) -> Fixed<'a> {
+    let (amounts, spectra) = (fixed.spectra, fixed.amounts);
+    Fixed { parts: fixed.parts, amounts, spectra, sums, columns }
 }
 
 /// Abundances as a table, so that channels can be solved for like rows.
 pub(crate) fn as_table(abundances: Vec<f64>, components: usize) -> Table {
-    let mut table =
-        Table { components, width: width(components), values: abundances, norm: Vec::new() };
-    table.renew_norm();
-    table
+    Table::of_values(abundances, components)
 }
 
 #[cfg(test)]

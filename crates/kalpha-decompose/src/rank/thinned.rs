@@ -2,9 +2,10 @@
 
 use crate::pca::Projection;
 use kalpha_core::{
-    Cell, CellBuffer, CellData, DType, Fold, Map, Merge, RowSource, Rows, RowsError, RowsMeta,
+    Cell, CellBuffer, CellData, CsrView, DType, Fold, Map, Merge, RowSource, Rows, RowsError,
+    RowsMeta, ValuesView,
 };
-use kalpha_num::rng::Stream;
+use kalpha_num::rng::{Draws, Stream};
 use std::ops::Range;
 
 /// One half of the counts: each photon stays with probability 1/2, by row and stream.
@@ -23,19 +24,25 @@ impl Thinned {
     }
 }
 
-/// Calls `each(row in cell, channel, photons that stay, photons left over)` in order.
-fn split(cell: &Cell<'_>, stream: Stream, mut each: impl FnMut(usize, usize, u32, u32)) {
-    let mut row = None;
-    let mut draws = stream.row(0);
-    cell.for_each_nonzero(|r, c, x| {
-        if row != Some(r) {
-            row = Some(r);
-            draws = stream.row(cell.first_row + r);
-        }
-        let count = x as u32;
-        let stays = draws.half(count);
-        each(r, c, stays, count - stays);
-    });
+/// Calls `each(channel, photons that stay, photons left over)` for a row of a cell.
+#[inline(always)]
+fn split(csr: &CsrView<'_>, r: usize, mut draws: Draws, mut each: impl FnMut(u16, u32, u32)) {
+    let entries = csr.entries(r);
+    let channels = csr.indices[entries.clone()].iter();
+    macro_rules! of {
+        ($values:expr) => {
+            for (&c, &x) in channels.zip(&$values[entries]) {
+                let count = u32::from(x);
+                let stays = draws.half(count);
+                each(c, stays, count - stays);
+            }
+        };
+    }
+    match csr.values {
+        ValuesView::U8(v) => of!(v),
+        ValuesView::U16(v) => of!(v),
+        ValuesView::U32(v) => of!(v),
+    }
 }
 
 impl RowSource for Thinned {
@@ -49,25 +56,27 @@ impl RowSource for Thinned {
         buffer: &'a mut CellBuffer,
     ) -> Result<Cell<'a>, RowsError> {
         let mut inner = buffer.take_inner();
+        let mut sparse = inner.take_inner();
         {
             let cell = self.source.cell(range.clone(), &mut inner)?;
+            let csr = cell.to_csr(&mut sparse);
             buffer.start_csr();
-            let mut row = 0;
-            split(&cell, self.stream, |r, c, stays, left| {
-                while row < r {
-                    buffer.end_row();
-                    row += 1;
-                }
-                let count = if self.left_over { left } else { stays };
-                if count > 0 {
-                    buffer.push(c as u16, count);
-                }
-            });
-            while row < cell.rows {
-                buffer.end_row();
-                row += 1;
+            for r in 0..cell.rows {
+                let draws = self.stream.row(cell.first_row + r);
+                buffer.fill_row(csr.entries(r).len(), |channels, counts| {
+                    let mut n = 0;
+                    split(&csr, r, draws, |c, stays, left| {
+                        // Written always, kept where it counts: a branch would be mispredicted.
+                        let count = if self.left_over { left } else { stays };
+                        channels[n] = c;
+                        counts[n] = count;
+                        n += usize::from(count > 0);
+                    });
+                    n
+                });
             }
         }
+        inner.put_inner(sparse);
         buffer.put_inner(inner);
         let (rows, channels) = (range.len(), self.meta.channels);
         Ok(Cell { first_row: range.start, rows, channels, data: CellData::Csr(buffer.csr()) })
@@ -100,6 +109,7 @@ pub(super) struct Halves<'a> {
 /// Working memory of [`Halves`].
 #[derive(Default)]
 pub(super) struct HalvesScratch {
+    sparse: CellBuffer,
     halves: [CellBuffer; 2],
     scores: [Vec<f64>; 2],
     sums: <Projection as Map>::Scratch,
@@ -116,32 +126,33 @@ impl Fold for Halves<'_> {
 
     fn absorb(&self, state: &mut HalfSums, cell: &Cell<'_>, scratch: &mut HalvesScratch) {
         let [first, second] = &mut scratch.halves;
+        let csr = cell.to_csr(&mut scratch.sparse);
         first.start_csr();
         second.start_csr();
-        let mut row = 0;
-        split(cell, self.stream, |r, c, a, b| {
-            while row < r {
-                first.end_row();
-                second.end_row();
-                row += 1;
-            }
-            let weight = self.rows[cell.first_row + r] * self.channels[c];
-            let (x, y) = (f64::from(a), f64::from(b));
-            state.squares_b += y * y * weight;
-            state.ab += x * y * weight;
-            state.ab_weighted += x * y * weight * weight;
-            state.total += (x + y) * weight;
-            if a > 0 {
-                first.push(c as u16, a);
-            }
-            if b > 0 {
-                second.push(c as u16, b);
-            }
-        });
-        while row < cell.rows {
-            first.end_row();
-            second.end_row();
-            row += 1;
+        for r in 0..cell.rows {
+            let factor = self.rows[cell.first_row + r];
+            let most = csr.entries(r).len();
+            first.fill_row(most, |stayed, stays| {
+                let mut n = 0;
+                second.fill_row(most, |left, leaves| {
+                    let mut m = 0;
+                    let draws = self.stream.row(cell.first_row + r);
+                    split(&csr, r, draws, |c, a, b| {
+                        let weight = factor * self.channels[usize::from(c)];
+                        let (x, y) = (f64::from(a), f64::from(b));
+                        state.squares_b += y * y * weight;
+                        state.ab += x * y * weight;
+                        state.ab_weighted += x * y * weight * weight;
+                        state.total += (x + y) * weight;
+                        (stayed[n], stays[n]) = (c, a);
+                        n += usize::from(a > 0);
+                        (left[m], leaves[m]) = (c, b);
+                        m += usize::from(b > 0);
+                    });
+                    m
+                });
+                n
+            });
         }
         let k = self.projection.scores();
         for (buffer, scores) in [first, second].into_iter().zip(&mut scratch.scores) {

@@ -18,6 +18,7 @@
 
 use super::windows::Windows;
 use super::{FORGET_PASSES, FORGET_TOLERANCE};
+use crate::nmf_kl::table::Columns;
 use crate::nmf_kl::{self, Fixed};
 use kalpha_core::{Passes, Rows, StepError};
 use kalpha_physics::pileup::{SumPileUp, measured_pairs};
@@ -55,6 +56,7 @@ pub(crate) struct Known {
     amounts: Vec<f64>,
     spectra: Vec<f64>,
     sums: Vec<f64>,
+    columns: Columns,
     pub relative_sigma: f64,
 }
 
@@ -65,6 +67,7 @@ impl Known {
             amounts: &self.amounts,
             spectra: &self.spectra,
             sums: &self.sums,
+            columns: &self.columns,
         }
     }
 
@@ -221,6 +224,7 @@ impl Pairs {
                 twice * self.scale * w[k] * w[l]
             }));
         }
-        Known { parts, amounts, spectra, sums, relative_sigma }
+        let columns = Columns::new(&spectra, parts, parts);
+        Known { parts, amounts, spectra, sums, columns, relative_sigma }
     }
 }

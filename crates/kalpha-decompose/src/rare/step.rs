@@ -57,7 +57,7 @@ fn grid_of(meta: &RowsMeta) -> [usize; 2] {
 impl Step for RareStep {
     type Params = Params;
     const ID: &'static str = "rare";
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
     const ABOUT: &'static str = "Rare-phase guard: what the end-members leave unexplained";
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "raw counts"),

@@ -1,6 +1,6 @@
 //! One row of counts: its channels' end-members side by side, eight counts at a time.
 
-use super::super::table::Fixed;
+use super::super::table::{Fixed, Table};
 use super::newton::{Slope, newton};
 use kalpha_core::Count;
 
@@ -43,15 +43,10 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Takes the counts of a row; `h` holds the end-members channel by channel. Nothing else is
-    /// known of it until [`Row::know`].
+    /// Takes the counts of a row. Nothing else is known of it until [`Row::know`].
     #[inline(always)]
-    pub(super) fn load<V: Count, const W: usize>(
-        &mut self,
-        (h, components): (&[[f64; W]], usize),
-        channels: &[u16],
-        counts: &[V],
-    ) {
+    pub(super) fn load<V: Count>(&mut self, table: &Table, channels: &[u16], counts: &[V]) {
+        let components = table.components;
         let n = channels.len();
         let blocks = n.div_ceil(L);
         (self.components, self.blocks) = (components, blocks);
@@ -66,8 +61,9 @@ impl Row {
         self.large.clear();
         for k in 0..components {
             let gathered = self.h[k * blocks..(k + 1) * blocks].as_flattened_mut();
+            let column = table.columns.of(k);
             for (out, &c) in gathered.iter_mut().zip(channels) {
-                *out = h[usize::from(c)][k];
+                *out = column[usize::from(c)];
             }
             gathered[n..].fill(0.0);
         }
@@ -93,8 +89,9 @@ impl Row {
     pub(super) fn know(&mut self, channels: &[u16], fixed: Fixed<'_>, amounts: &[f64]) {
         let known = self.known.as_flattened_mut();
         for (q, a) in amounts.iter().enumerate() {
+            let column = fixed.columns.of(q);
             for (known, &c) in known.iter_mut().zip(channels) {
-                *known += a * fixed.spectra[usize::from(c) * fixed.parts + q];
+                *known += a * column[usize::from(c)];
             }
         }
     }

@@ -39,7 +39,7 @@ impl Default for PhaseFitParams {
 impl Step for PhaseFitStep {
     type Params = PhaseFitParams;
     const ID: &'static str = "eds.phase_fit";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const ABOUT: &'static str = "Line intensities of each phase, from its summed counts";
     const INPUTS: &'static [Port] = &[
         Port::whole("phases", Phases::KIND, "phases with their summed spectra"),

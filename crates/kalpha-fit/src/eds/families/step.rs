@@ -49,7 +49,7 @@ impl Default for FamilyFitParams {
 impl Step for FamilyFitStep {
     type Params = FamilyFitParams;
     const ID: &'static str = "eds.family_fit";
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
     const ABOUT: &'static str = "Line intensities by a linear fit of whole line families";
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "counts without the strobe peak"),

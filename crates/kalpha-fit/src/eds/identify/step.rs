@@ -82,7 +82,7 @@ pub struct CalibrateParams {}
 impl Step for CalibrateStep {
     type Params = CalibrateParams;
     const ID: &'static str = "eds.calibrate";
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
     const ABOUT: &'static str = "Energy scale, resolution and peak tail from the strong lines";
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "counts without the strobe peak"),
@@ -142,7 +142,7 @@ impl Default for IdentifyParams {
 impl Step for IdentifyStep {
     type Params = IdentifyParams;
     const ID: &'static str = "eds.identify";
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
     const ABOUT: &'static str =
         "Elements in the sum and maximum-pixel spectra, and what only looks like one";
     const INPUTS: &'static [Port] = &[
