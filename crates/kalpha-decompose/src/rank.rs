@@ -57,6 +57,9 @@ const MAX_DISPERSION: f64 = 0.03;
 /// ... unless within this many standard deviations.
 const DISPERSION_SIGMAS: f64 = 4.0;
 
+/// Components of a half need no more digits than this: noise has no gaps between its own.
+const JUDGED_TOLERANCE: f64 = 1e-7;
+
 /// Parameters of `rank`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -303,7 +306,7 @@ fn judge(
 ) -> Result<Judged, StepError> {
     let size = weights.kept.len();
     let occupied = weights.rows.iter().filter(|&&w| w > 0.0).count().max(1) as f64;
-    let pairs = eigen::largest(passes, half, size, most)?;
+    let pairs = eigen::largest_within(passes, half, size, most, JUDGED_TOLERANCE)?;
     let k = pairs.values.len();
     let projection: Vec<Vec<f64>> = (0..k)
         .map(|i| {
@@ -410,7 +413,7 @@ pub struct RankStep;
 impl Step for RankStep {
     type Params = RankParams;
     const ID: &'static str = "rank";
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
     const ABOUT: &'static str = "Number of components that a thinned half of the counts predicts";
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "raw counts"),

@@ -2,6 +2,7 @@
 
 use kalpha_core::{Ctx, StepError};
 use kalpha_num::rng::Stream;
+use kalpha_num::simd::{self, Kernel};
 
 /// Restarts; the one with the least weighted distance is kept.
 const RESTARTS: u32 = 6;
@@ -69,12 +70,13 @@ pub(super) fn kmeans(
     pass: u32,
 ) -> Result<Vec<Vec<f64>>, StepError> {
     let mut best: (f64, Vec<Vec<f64>>) = (f64::INFINITY, Vec::new());
+    let blocks = Blocks::new(points);
     for restart in 0..if k > 1 { RESTARTS } else { 1 } {
         let mut centres = seeds(points, k, ctx.seed(), pass * RESTARTS + restart);
         let mut last = f64::INFINITY;
         for _ in 0..MAX_ITERATIONS {
             ctx.checkpoint()?;
-            let cost = lloyd(points, &mut centres);
+            let cost = lloyd(&blocks, &points.dose, &mut centres);
             if last - cost <= 1e-7 * cost.abs() {
                 last = cost;
                 break;
@@ -117,18 +119,78 @@ fn seeds(points: &Points, k: usize, seed: u64, pass: u32) -> Vec<Vec<f64>> {
     centres
 }
 
+/// Points worked on side by side.
+const L: usize = 8;
+
+/// Points in blocks of [`L`], dimension by dimension; the last block is filled up with zeros.
+struct Blocks {
+    dimensions: usize,
+    /// blocks x dimensions.
+    z: Vec<[f64; L]>,
+}
+
+impl Blocks {
+    fn new(points: &Points) -> Self {
+        let d = points.dimensions;
+        let mut z = vec![[0.0; L]; points.len().div_ceil(L) * d];
+        for i in 0..points.len() {
+            for (j, x) in points.at(i).iter().enumerate() {
+                z[i / L * d + j][i % L] = *x;
+            }
+        }
+        Self { dimensions: d, z }
+    }
+}
+
+/// The nearest centre of every point of a block, and the squared distance to it.
+struct Nearest<'a> {
+    blocks: &'a Blocks,
+    centres: &'a [Vec<f64>],
+    out: &'a mut [([u64; L], [f64; L])],
+}
+
+impl Kernel for Nearest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let d = self.blocks.dimensions;
+        for (z, out) in self.blocks.z.chunks_exact(d.max(1)).zip(self.out) {
+            let (mut which, mut least) = ([0; L], [f64::INFINITY; L]);
+            for (c, centre) in self.centres.iter().enumerate() {
+                let mut distance = [0.0; L];
+                for (z, x) in z.iter().zip(centre) {
+                    for l in 0..L {
+                        let apart = z[l] - x;
+                        distance[l] += apart * apart;
+                    }
+                }
+                for l in 0..L {
+                    let nearer = distance[l] < least[l];
+                    which[l] = if nearer { c as u64 } else { which[l] };
+                    least[l] = if nearer { distance[l] } else { least[l] };
+                }
+            }
+            *out = (which, least);
+        }
+    }
+}
+
 /// One iteration; returns the weighted cost before it.
-fn lloyd(points: &Points, centres: &mut [Vec<f64>]) -> f64 {
-    let d = points.dimensions;
+fn lloyd(blocks: &Blocks, dose: &[f64], centres: &mut [Vec<f64>]) -> f64 {
+    let d = blocks.dimensions;
+    let mut nearest = vec![([0; L], [0.0; L]); dose.len().div_ceil(L)];
+    simd::run(Nearest { blocks, centres, out: &mut nearest });
     let mut sums = vec![0.0; centres.len() * d];
     let mut weights = vec![0.0; centres.len()];
     let mut cost = 0.0;
-    for i in 0..points.len() {
-        let (z, n) = (points.at(i), points.dose[i]);
-        let (c, distance) = nearest(z, centres);
-        cost += n * distance;
+    for (i, n) in dose.iter().enumerate() {
+        let (b, l) = (i / L, i % L);
+        let c = nearest[b].0[l] as usize;
+        cost += n * nearest[b].1[l];
         weights[c] += n;
-        sums[c * d..(c + 1) * d].iter_mut().zip(z).for_each(|(s, z)| *s += n * z);
+        let z = &blocks.z[b * d..(b + 1) * d];
+        sums[c * d..(c + 1) * d].iter_mut().zip(z).for_each(|(s, z)| *s += n * z[l]);
     }
     for (c, centre) in centres.iter_mut().enumerate() {
         if weights[c] > 0.0 {

@@ -185,15 +185,17 @@ pub(crate) fn select(
             names_at.entry((c.size, c.y, c.x)).or_default().push(t);
         }
     }
-    let mut explained: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut explained: Vec<Vec<usize>> = vec![Vec::new(); map.width * map.height];
     let mut spectrum = PatchSpectrum::new(rows.meta().channels);
     let mut flags = Vec::new();
     for t in &passing {
+        let family = t.refined.candidate.family;
+        let taken = |p: &usize| explained[*p].iter().any(|&f| windows.overlap(f, family));
+        if pixels(&t.refined.candidate, map.width).all(|p| taken(&p)) {
+            continue;
+        }
         let t = &tightest(t, &at_place);
         let c = &t.refined.candidate;
-        let taken = |p: &usize| {
-            explained.get(p).is_some_and(|fs| fs.iter().any(|&f| windows.overlap(f, c.family)))
-        };
         let (rest, all): (Vec<usize>, usize) = {
             let rest: Vec<usize> = pixels(c, map.width).filter(|p| !taken(p)).collect();
             (rest, c.size * c.size)
@@ -227,9 +229,7 @@ pub(crate) fn select(
         let (best, alternatives) = name(rows, map, null, families, &mut spectrum, t, &rivals)?;
         let chosen = &best.refined.candidate;
         for p in pixels(c, map.width) {
-            let list = explained.entry(p).or_default();
-            list.push(c.family);
-            list.push(chosen.family);
+            explained[p].extend([c.family, chosen.family]);
         }
         let middle = (c.size - 1) / 2;
         // The numbers are those of a test that passes.

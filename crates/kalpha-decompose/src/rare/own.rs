@@ -48,9 +48,11 @@ const PRIOR: f64 = 10.0;
 /// Updates of an own spectrum.
 const UPDATES: usize = 60;
 /// Pixels whose abundances one job fits.
-const PIXELS_PER_JOB: usize = 32;
+const PIXELS_PER_JOB: usize = 8;
 /// Shares of the pixel that are tried when other pixels are tested.
 const SHARES: [f64; 4] = [0.15, 0.3, 0.5, 0.8];
+/// Up to so many counts are multiplied one by one; the logarithm is taken of more.
+const MOST_FACTORS: f64 = 6.0;
 /// Pixels around the tested one whose mean is its host: next to it, and farther out.
 const AROUND: [usize; 2] = [1, 4];
 /// An earlier own end-member explains a group where none of its flagged windows holds so much
@@ -469,14 +471,16 @@ fn ln_ratio(entries: &[Entry], q: &[f64], specimen: f64, share: f64, host: usize
     for e in entries {
         let mixed = (1.0 - share) * e.hosts[host] + share * q[e.channel];
         let ratio = ((specimen * mixed + e.known) / e.null).max(1e-100);
-        if e.counts == 1.0 {
-            product *= ratio;
-        } else {
+        if e.counts > MOST_FACTORS {
             ln += e.counts * ratio.ln();
+            continue;
         }
-        if !(1e-100..1e100).contains(&product) {
-            ln += product.ln();
-            product = 1.0;
+        for _ in 0..e.counts as usize {
+            product *= ratio;
+            if !(1e-100..1e100).contains(&product) {
+                ln += product.ln();
+                product = 1.0;
+            }
         }
     }
     ln + product.ln()

@@ -6,7 +6,7 @@
 //! everything else.
 
 use kalpha_core::{Passes, StepError};
-use kalpha_num::simd::Simd;
+use kalpha_num::simd::{self, Kernel};
 use std::sync::Mutex;
 
 /// A count must exceed its mean by this many standard deviations and by [`SCREEN_OFFSET`]
@@ -124,7 +124,7 @@ pub(crate) fn sweep(
             let end = anchors.end.min(map.height - size + 1);
             if anchors.start < end {
                 let band = Band { map, families, scale, size, first: anchors.start, end };
-                band.run(&mut out);
+                simd::run(Scan(&band, &mut out));
             }
         }
         *slots[job].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(out);
@@ -152,24 +152,21 @@ struct Band<'a> {
     end: usize,
 }
 
-impl Band<'_> {
-    fn run(&self, out: &mut Sweep) {
-        #[cfg(target_arch = "x86_64")]
-        if Simd::detect() >= Simd::Avx2 {
-            // SAFETY: the CPU has AVX2; the function has no other requirement.
-            return unsafe { self.avx2(out) };
-        }
-        self.plain(out);
-    }
+/// A band with what it adds to.
+struct Scan<'a, 'b>(&'a Band<'b>, &'a mut Sweep);
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn avx2(&self, out: &mut Sweep) {
-        self.plain(out);
-    }
+impl Kernel for Scan<'_, '_> {
+    type Output = ();
 
     #[inline(always)]
-    fn plain(&self, out: &mut Sweep) {
+    fn run(self) {
+        self.0.sweep(self.1);
+    }
+}
+
+impl Band<'_> {
+    #[inline(always)]
+    fn sweep(&self, out: &mut Sweep) {
         let Self { map, size, .. } = *self;
         let (lanes, k) = (map.lanes, map.components);
         let shares: Vec<f32> = map.shares.iter().map(|&s| s as f32).collect();

@@ -17,7 +17,7 @@ use super::windows::Windows;
 use crate::nmf_kl::Fixed;
 use crate::nmf_kl::kernel::{Fit, Row, Single, csr_of, fit_one};
 use crate::nmf_kl::table::Table;
-use kalpha_core::{CellBuffer, Passes, Rows, StepError};
+use kalpha_core::{CellBuffer, Count, Passes, Rows, StepError, ValuesView};
 use std::sync::Mutex;
 
 /// The null model of a map.
@@ -125,19 +125,33 @@ impl PatchSpectrum {
         }
         self.touched.clear();
         for range in ranges {
-            let cell = rows.cell(range.clone(), &mut self.buffer)?;
+            let Some(last) = range.len().checked_sub(1) else { continue };
+            let cell = rows.cell(range, &mut self.buffer)?;
             let csr = csr_of(&cell, &mut self.inner);
-            for r in 0..range.len() {
-                for e in csr.entries(r) {
-                    let c = csr.indices[e];
-                    if self.dense[usize::from(c)] == 0 {
-                        self.touched.push(c);
-                    }
-                    self.dense[usize::from(c)] += csr.values.get(e);
+            let entries = 0..csr.entries(last).end;
+            let channels = &csr.indices[entries.clone()];
+            match csr.values {
+                ValuesView::U8(v) => add(&mut self.dense, &mut self.touched, channels, &v[entries]),
+                ValuesView::U16(v) => {
+                    add(&mut self.dense, &mut self.touched, channels, &v[entries])
+                }
+                ValuesView::U32(v) => {
+                    add(&mut self.dense, &mut self.touched, channels, &v[entries])
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Adds counts; channels that held none are listed.
+fn add<V: Count>(dense: &mut [u32], touched: &mut Vec<u16>, channels: &[u16], counts: &[V]) {
+    for (&c, x) in channels.iter().zip(counts) {
+        let sum = &mut dense[usize::from(c)];
+        if *sum == 0 {
+            touched.push(c);
+        }
+        *sum += x.get();
     }
 }
 
@@ -174,14 +188,14 @@ fn refine_family(
             amounts.iter_mut().zip(null.fixed.of(p)).for_each(|(s, a)| *s += a);
             known += map.known_at(p, family);
         }
-        spectrum.sum(rows, lines)?;
-        outside.set(spectrum.summed().filter(|(c, _)| !inside[usize::from(*c)]));
         let prior = match candidate.size {
             0..=RING_LARGEST => ring(map, noise, candidate.y, candidate.x, candidate.size),
             _ => None,
         };
         let (mix, mut variance) = match prior {
             Some(mut prior) => {
+                spectrum.sum(rows, lines)?;
+                outside.set(spectrum.summed().filter(|(c, _)| !inside[usize::from(*c)]));
                 for j in 0..k {
                     prior.variance[j] += misfit[candidate.size][j] * prior.mean[j].powi(2);
                 }

@@ -33,6 +33,8 @@ pub(crate) struct Windows {
     members: Vec<u16>,
     /// Families, padded to a multiple of 8.
     pub lanes: usize,
+    /// Families x families: their windows share a channel.
+    overlaps: Vec<bool>,
 }
 
 impl Windows {
@@ -61,7 +63,15 @@ impl Windows {
             first.push(members.len() as u32);
         }
         let lanes = families.len().div_ceil(8) * 8;
-        Self { channels: windows, share, first, members, lanes }
+        let n = families.len();
+        let mut overlaps = vec![false; n * n];
+        for a in 0..n {
+            for b in 0..n {
+                let shared = |c: &u16| windows[b].binary_search(c).is_ok();
+                overlaps[a * n + b] = a == b || windows[a].iter().any(shared);
+            }
+        }
+        Self { channels: windows, share, first, members, lanes, overlaps }
     }
 
     #[inline]
@@ -102,6 +112,6 @@ impl Windows {
 
     /// True when the windows of two families share a channel.
     pub fn overlap(&self, a: usize, b: usize) -> bool {
-        a == b || self.channels[a].iter().any(|c| self.channels[b].binary_search(c).is_ok())
+        self.overlaps[a * self.channels.len() + b]
     }
 }
