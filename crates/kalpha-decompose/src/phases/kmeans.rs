@@ -199,3 +199,9 @@ fn lloyd(blocks: &Blocks, dose: &[f64], centres: &mut [Vec<f64>]) -> f64 {
     }
     cost
 }
+
+/// One iteration from scratch.
+#[cfg(test)]
+pub(super) fn moved(points: &Points, centres: &mut [Vec<f64>]) -> f64 {
+    lloyd(&Blocks::new(points), &points.dose, centres)
+}

@@ -100,3 +100,36 @@ fn empty_pixels_belong_to_nothing() {
     let total: f64 = phases.phases.iter().map(|p| p.area_fraction).sum();
     assert!((total - 1.0).abs() < 1e-9);
 }
+
+#[test]
+fn blocks_of_points_move_centres_as_single_points_do() {
+    let mut draws = kalpha_num::rng::Stream::new(5, "kmeans", 0).row(0);
+    for (n, dimensions, k) in [(1, 1, 1), (37, 3, 4), (64, 9, 7)] {
+        let points = kmeans::Points {
+            dimensions,
+            z: (0..n * dimensions).map(|_| draws.normal()).collect(),
+            dose: (0..n).map(|_| draws.uniform()).collect(),
+        };
+        let centres: Vec<Vec<f64>> =
+            (0..k).map(|_| (0..dimensions).map(|_| draws.normal()).collect()).collect();
+        let (mut sums, mut weights) = (vec![vec![0.0; dimensions]; k], vec![0.0; k]);
+        let mut cost = 0.0;
+        for i in 0..n {
+            let (c, distance) = kmeans::nearest(points.at(i), &centres);
+            cost += points.dose[i] * distance;
+            weights[c] += points.dose[i];
+            let at = sums[c].iter_mut().zip(points.at(i));
+            at.for_each(|(s, z)| *s += points.dose[i] * z);
+        }
+        let mut moved = centres.clone();
+        let got = kmeans::moved(&points, &mut moved);
+        assert_eq!(got.to_bits(), cost.to_bits());
+        for c in 0..k {
+            let want = match weights[c] > 0.0 {
+                true => sums[c].iter().map(|s| s / weights[c]).collect(),
+                false => centres[c].clone(),
+            };
+            assert_eq!(moved[c], want);
+        }
+    }
+}

@@ -120,3 +120,44 @@ fn a_nearly_impossible_count_does_not_hold_the_others() {
     assert!((w.iter().sum::<f64>() - 1132.0).abs() < 1e-3, "{w:?}");
     assert!(w[0] > w[1], "{w:?}");
 }
+
+#[test]
+fn one_row_with_a_prior_is_solved_and_its_likelihood_is_the_sum() {
+    for components in [1, 3, 4, 6, 12] {
+        let table = table(components);
+        let width = table.width;
+        let channels: Vec<u16> = (0..61).filter(|c| c % 5 != 2).collect();
+        // Small powers, counts that need a logarithm, and a block that is not full.
+        let counts: Vec<u32> = channels.iter().map(|c| u32::from(c * 7 % 13 + 1)).collect();
+        let mut pull = vec![0.0; width];
+        pull[..components].fill(2.5);
+        let mut w = vec![0.0; width];
+        w[..components].fill(1.0);
+        let mut cost = table.norm.clone();
+        cost[..components].iter_mut().for_each(|c| *c += 0.3);
+        let with = Fit { cost: cost.clone(), pull, w: w.clone(), log: 0.0, hessian: Vec::new() };
+        let free = Fit { cost, pull: Vec::new(), w, log: 0.0, hessian: Vec::new() };
+        let fixed = (Fixed::default(), &[][..]);
+        let single = Single { table: &table, channels: &channels, counts: &counts, fixed };
+        let mut fits = [with, free];
+        fit_one(&mut Row::default(), single, &mut fits);
+        for fit in &fits {
+            let model = |c: &u16| -> f64 {
+                table.of(usize::from(*c)).iter().zip(&fit.w).map(|(h, w)| h * w).sum()
+            };
+            let entries = || channels.iter().zip(&counts).map(|(c, x)| (c, f64::from(*x)));
+            let log: f64 = entries().map(|(c, x)| x * model(c).ln()).sum();
+            assert!((fit.log - log).abs() < 1e-9 * log.abs(), "{components}: {} {log}", fit.log);
+            for k in 0..components {
+                let h = |c: &u16| table.of(usize::from(*c))[k];
+                let first: f64 = entries().map(|(c, x)| x / model(c) * h(c)).sum();
+                let second: f64 = entries().map(|(c, x)| x / model(c).powi(2) * h(c) * h(c)).sum();
+                let got = fit.hessian[k * width + k];
+                assert!((got / second - 1.0).abs() < 1e-9, "{components}: {got} {second}");
+                let pulled = fit.pull.get(k).map_or(0.0, |p| p / fit.w[k]);
+                let slope = fit.cost[k] - first - pulled;
+                assert!(slope > -0.05 && (slope * fit.w[k]).abs() < 0.1, "{components}: {slope}");
+            }
+        }
+    }
+}
