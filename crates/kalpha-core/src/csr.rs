@@ -215,20 +215,6 @@ impl CsrBuilder {
         self.end_row();
     }
 
-    /// Adds the rows of `later`, which has as many columns.
-    pub fn append(&mut self, later: &CsrCounts) {
-        debug_assert!(self.csr.channels == later.channels);
-        let at = self.csr.indices.len() as u64;
-        self.csr.indptr.extend(later.indptr[1..].iter().map(|end| end + at));
-        self.csr.indices.extend_from_slice(&later.indices);
-        match (&mut self.csr.values, &later.values) {
-            (CountValues::U8(v), CountValues::U8(more)) => v.extend_from_slice(more),
-            (values, CountValues::U8(more)) => more.iter().for_each(|&x| values.push(x.into())),
-            (values, CountValues::U16(more)) => more.iter().for_each(|&x| values.push(x.into())),
-            (values, CountValues::U32(more)) => more.iter().for_each(|&x| values.push(x)),
-        }
-    }
-
     /// Closes the open row.
     pub fn end_row(&mut self) {
         self.csr.indptr.push(self.csr.indices.len() as u64);

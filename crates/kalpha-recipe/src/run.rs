@@ -90,7 +90,7 @@ fn compact(rows: &Rows, passes: &dyn Passes) -> Result<Rows, StepError> {
         Some(first) => first,
         None => CsrBuilder::new(meta.channels)?,
     };
-    parts.for_each(|part| all.append(&part.finish()));
+    parts.for_each(|part| all.append(part));
     Ok(Arc::new((RowsMeta { dtype: DType::Csr, ..meta.clone() }, all.finish())))
 }
 
