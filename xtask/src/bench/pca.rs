@@ -343,15 +343,16 @@ pub fn run(args: PcaArgs) -> anyhow::Result<()> {
         env!("CARGO_PKG_VERSION"),
         processor(),
     );
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../benches/results");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("pca-{date}.md"));
     for &size in &args.size {
         let part = measure(&args, size, &script)?;
         println!("{part}");
         text.push_str(&part);
+        // A peer may run out of memory at the next size.
+        std::fs::write(&path, &text)?;
+        eprintln!("wrote {}", path.display());
     }
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../benches/results");
-    std::fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("pca-{date}.md"));
-    std::fs::write(&path, text)?;
-    eprintln!("wrote {}", path.display());
     Ok(())
 }
