@@ -21,7 +21,7 @@ mod newton;
 mod row;
 
 use super::table::{Fixed, Table};
-use kalpha_core::{CellBuffer, Count, CsrView, ValuesView};
+use kalpha_core::{CellBuffer, CsrView};
 use kalpha_num::simd::{self, Kernel, Simd};
 use newton::{Slope, newton};
 pub(crate) use row::Row;
@@ -107,31 +107,21 @@ pub(crate) fn rows(
     sums: &mut Sums,
 ) -> Gains {
     macro_rules! with {
-        ($v:expr, $w:literal) => {
-            dispatch::<_, $w>(csr, $v, first, table, fixed, work, w, sums)
+        ($w:literal) => {
+            dispatch::<$w>(csr, first, table, fixed, work, w, sums)
         };
     }
-    macro_rules! width {
-        ($v:expr) => {
-            match table.width {
-                4 => with!($v, 4),
-                8 => with!($v, 8),
-                16 => with!($v, 16),
-                32 => with!($v, 32),
-                _ => with!($v, 64),
-            }
-        };
-    }
-    match csr.values {
-        ValuesView::U8(v) => width!(v),
-        ValuesView::U16(v) => width!(v),
-        ValuesView::U32(v) => width!(v),
+    match table.width {
+        4 => with!(4),
+        8 => with!(8),
+        16 => with!(16),
+        32 => with!(32),
+        _ => with!(64),
     }
 }
 
-fn dispatch<V: Count, const W: usize>(
+fn dispatch<const W: usize>(
     csr: CsrView<'_>,
-    values: &[V],
     first: usize,
     table: &Table,
     fixed: Fixed<'_>,
@@ -143,23 +133,22 @@ fn dispatch<V: Count, const W: usize>(
     {
         if Simd::detect() >= Simd::Avx512 {
             // SAFETY: the CPU has AVX-512 F; the function has no other requirement.
-            return unsafe { avx512::<V, W>(csr, values, first, table, fixed, work, w, sums) };
+            return unsafe { avx512::<W>(csr, first, table, fixed, work, w, sums) };
         }
         if Simd::detect() >= Simd::Avx2 {
             // SAFETY: the CPU has AVX2; the function has no other requirement.
-            return unsafe { avx2::<V, W>(csr, values, first, table, fixed, work, w, sums) };
+            return unsafe { avx2::<W>(csr, first, table, fixed, work, w, sums) };
         }
     }
-    plain::<V, W>(csr, values, first, table, fixed, work, w, sums)
+    plain::<W>(csr, first, table, fixed, work, w, sums)
 }
 
 macro_rules! compiled_for {
     ($name:ident, $features:literal) => {
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = $features)]
-        fn $name<V: Count, const W: usize>(
+        fn $name<const W: usize>(
             csr: CsrView<'_>,
-            values: &[V],
             first: usize,
             table: &Table,
             fixed: Fixed<'_>,
@@ -167,7 +156,7 @@ macro_rules! compiled_for {
             w: &mut [f64],
             sums: &mut Sums,
         ) -> Gains {
-            plain::<V, W>(csr, values, first, table, fixed, work, w, sums)
+            plain::<W>(csr, first, table, fixed, work, w, sums)
         }
     };
 }
@@ -175,9 +164,8 @@ compiled_for!(avx2, "avx2");
 compiled_for!(avx512, "avx512f");
 
 #[inline(always)]
-fn plain<V: Count, const W: usize>(
+fn plain<const W: usize>(
     csr: CsrView<'_>,
-    values: &[V],
     first: usize,
     table: &Table,
     fixed: Fixed<'_>,
@@ -203,23 +191,24 @@ fn plain<V: Count, const W: usize>(
             *w = [0.0; W];
             continue;
         }
-        row.load(table, channels, &values[entries]);
+        row.load_of(table, channels, csr.values, entries);
         if fixed.parts > 0 {
             row.know(channels, fixed, fixed.of(first + r));
         }
-        match work {
-            Work::Solve { cost: own, tolerance, steps } => {
-                if !own.is_empty() {
-                    cost.copy_from_slice(&own[(first + r) * W..(first + r + 1) * W]);
-                }
-                gains.log += row.solve(w, &cost, &[], tolerance, steps);
-            }
-            Work::Accumulate => gains.log += row.accumulate(w, channels, pull, hessian),
-            Work::Round { tolerance, steps } => {
-                row.solve(w, &cost, &[], tolerance, steps);
-                gains.log += row.accumulate(w, channels, pull, hessian);
-            }
+        // One place each for the large bodies of `solve` and `accumulate`.
+        if let Work::Solve { cost: own, .. } = work
+            && !own.is_empty()
+        {
+            cost.copy_from_slice(&own[(first + r) * W..(first + r + 1) * W]);
         }
+        let mut log = 0.0;
+        if let Work::Solve { tolerance, steps, .. } | Work::Round { tolerance, steps } = work {
+            log = row.solve(w, &cost, &[], tolerance, steps);
+        }
+        if let Work::Accumulate | Work::Round { .. } = work {
+            log = row.accumulate(w, channels, pull, hessian);
+        }
+        gains.log += log;
         gains.total += (0..W).map(|j| w[j] * cost[j]).sum::<f64>();
     }
     gains

@@ -2,7 +2,8 @@
 
 use super::super::table::{Fixed, Table};
 use super::newton::{Slope, newton};
-use kalpha_core::Count;
+use kalpha_core::{Count, ValuesView};
+use std::ops::Range;
 
 /// Counts worked on at once.
 const L: usize = 8;
@@ -16,7 +17,7 @@ const UNLIKELY: f64 = 1e-7;
 /// Counts from here on have their logarithm taken; smaller powers are multiplied up.
 const MANY: u64 = 8;
 /// A product of powers outside this range goes into the logarithm.
-const PRODUCT: std::ops::Range<f64> = 1e-150..1e150;
+const PRODUCT: Range<f64> = 1e-150..1e150;
 /// Most components whose sums all stay in registers.
 const FEW: usize = 4;
 
@@ -84,6 +85,22 @@ impl Row {
         }
     }
 
+    /// The same from stored counts of any type.
+    #[inline(always)]
+    pub(super) fn load_of(
+        &mut self,
+        table: &Table,
+        channels: &[u16],
+        counts: ValuesView<'_>,
+        entries: Range<usize>,
+    ) {
+        match counts {
+            ValuesView::U8(v) => self.load(table, channels, &v[entries]),
+            ValuesView::U16(v) => self.load(table, channels, &v[entries]),
+            ValuesView::U32(v) => self.load(table, channels, &v[entries]),
+        }
+    }
+
     /// Adds a known part: `amounts` of the spectra of `fixed`.
     #[inline(always)]
     pub(super) fn know(&mut self, channels: &[u16], fixed: Fixed<'_>, amounts: &[f64]) {
@@ -125,12 +142,15 @@ impl Row {
 
     #[inline(always)]
     pub(super) fn slope<const W: usize>(&mut self, w: &[f64; W], slope: &mut Slope<W>) {
+        // Narrow tables hold few components, wide ones many.
+        if W > FEW {
+            return self.slope_of_many(w, slope);
+        }
         match self.components {
             1 => self.slope_of_few::<1, W>(w, slope),
             2 => self.slope_of_few::<2, W>(w, slope),
             3 => self.slope_of_few::<3, W>(w, slope),
-            FEW => self.slope_of_few::<FEW, W>(w, slope),
-            _ => self.slope_of_many(w, slope),
+            _ => self.slope_of_few::<FEW, W>(w, slope),
         }
     }
 
@@ -268,17 +288,22 @@ impl Row {
         let total = |w: &[f64; W]| (0..components).map(|k| w[k] * cost[k]).sum::<f64>();
         let (mut best, mut value, mut em) = (*w, f64::INFINITY, *w);
         let (mut halvings, mut least) = (0, 0.0);
-        for step in 0.. {
+        let mut restarted = false;
+        let mut next = 0;
+        loop {
             self.slope_with(w, pull, &mut slope);
-            if step == 0 && (slope.least < UNLIKELY || total(w) <= 0.0) {
+            if next == 0 && !restarted && (slope.least < UNLIKELY || total(w) <= 0.0) {
                 // From nothing, or from a start that rules a count out, Newton's method takes
                 // long to leave. A known part may hide that.
                 let n: f64 = self.counts.as_flattened().iter().sum();
                 for k in 0..components {
                     w[k] = if cost[k] > 0.0 { n / (components as f64 * cost[k]) } else { w[k] };
                 }
-                self.slope_with(w, pull, &mut slope);
+                restarted = true;
+                continue;
             }
+            let step = next;
+            next += 1;
             let here = total(w) - slope.log;
             // A step that all but rules a count out may still pay elsewhere; it would take long to
             // come back from.

@@ -1,5 +1,5 @@
 use super::*;
-use kalpha_core::CsrBuilder;
+use kalpha_core::{CsrBuilder, ValuesView};
 
 fn counts() -> kalpha_core::CsrCounts {
     let mut b = CsrBuilder::new(64).unwrap();
@@ -22,32 +22,37 @@ fn table(components: usize) -> Table {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn simd_gives_the_bits_of_the_plain_form() {
+    bits_agree::<4>(1);
+    bits_agree::<4>(3);
+    bits_agree::<4>(4);
+    bits_agree::<8>(7);
+    bits_agree::<16>(9);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn bits_agree<const W: usize>(components: usize) {
     let csr = counts();
     let view = CsrView::of(&csr, 0..50);
-    let table = table(7);
-    let ValuesView::U8(values) = view.values else { panic!("u8 expected") };
+    let table = table(components);
+    assert_eq!(table.width, W);
     let solve = Work::Solve { cost: &[], tolerance: 1e-9, steps: 20 };
     for work in [solve, Work::Accumulate, Work::Round { tolerance: 1e-9, steps: 20 }] {
         let run = |simd: Simd| {
-            let mut w = vec![3.0; 50 * 8];
-            w.chunks_exact_mut(8).for_each(|w| w[7] = 0.0);
+            let mut w = vec![3.0; 50 * W];
+            w.chunks_exact_mut(W).for_each(|w| w[components..].fill(0.0));
             let mut num = Sums::new(&table);
             let f = Fixed::default();
             let g = match simd {
                 // SAFETY: the processor has these instructions.
-                Simd::Avx512 => unsafe {
-                    avx512::<u8, 8>(view, values, 0, &table, f, work, &mut w, &mut num)
-                },
+                Simd::Avx512 => unsafe { avx512::<W>(view, 0, &table, f, work, &mut w, &mut num) },
                 // SAFETY: as above.
-                Simd::Avx2 => unsafe {
-                    avx2::<u8, 8>(view, values, 0, &table, f, work, &mut w, &mut num)
-                },
-                Simd::Scalar => plain::<u8, 8>(view, values, 0, &table, f, work, &mut w, &mut num),
+                Simd::Avx2 => unsafe { avx2::<W>(view, 0, &table, f, work, &mut w, &mut num) },
+                Simd::Scalar => plain::<W>(view, 0, &table, f, work, &mut w, &mut num),
             };
             (w, num.pull, num.hessian, g.log.to_bits(), g.total.to_bits())
         };
         for simd in Simd::available() {
-            assert_eq!(run(simd), run(Simd::Scalar), "{simd:?}");
+            assert_eq!(run(simd), run(Simd::Scalar), "{simd:?}, {components} components");
         }
     }
 }
