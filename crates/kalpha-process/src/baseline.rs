@@ -18,6 +18,7 @@ pub mod linear;
 pub mod modpoly;
 pub mod mor;
 pub mod morphology;
+pub mod plasmon_tail;
 pub mod polynomial;
 pub mod power_law;
 pub mod psalsa;

@@ -340,11 +340,14 @@ fn report(
     Ok(outputs)
 }
 
-const FLAGS: Port = Port::whole("row_flags", RowFlags::KIND, "rows not treated as asked");
-const TABLE: Port = Port::whole("row_table", RowTable::KIND, "what was found for each row");
+pub(crate) const FLAGS: Port =
+    Port::whole("row_flags", RowFlags::KIND, "rows not treated as asked");
+pub(crate) const TABLE: Port =
+    Port::whole("row_table", RowTable::KIND, "what was found for each row");
 const TREATMENT_INPUTS: &[Port] =
     &[Port::rows("spectra", "spectra to treat"), FLAGS.optional(), TABLE.optional()];
-const TREATMENT_OUTPUTS: &[Port] = &[Port::rows("spectra", "treated spectra"), FLAGS, TABLE];
+pub(crate) const TREATED: Port = Port::rows("spectra", "treated spectra");
+const TREATMENT_OUTPUTS: &[Port] = &[TREATED, FLAGS, TABLE];
 /// Parameters that are a method: what a registered treatment of rows must say of itself.
 pub trait Treat: Serialize + DeserializeOwned + JsonSchema + Default + Send + 'static {
     /// Name in recipes.
@@ -356,8 +359,21 @@ pub trait Treat: Serialize + DeserializeOwned + JsonSchema + Default + Send + 's
     /// The method of a [`Background`] that also says how sure it is: it gives twice the channels,
     /// background first, its standard deviation after.
     const UNCERTAIN: bool = false;
+    /// What a [`Treatment`] gives; with more than spectra, flags and table, [`Treat::declare`] and
+    /// [`Treat::learned`] add it.
+    const OUTPUTS: &'static [Port] = TREATMENT_OUTPUTS;
     /// The method with all it needs.
     type Method: RowMethod;
+
+    /// Declares what the method has learned of all rows, as further outputs.
+    fn declare(plan: Plan) -> Plan {
+        plan
+    }
+
+    /// Adds what the method has learned of all rows.
+    fn learned(_: &Self::Method, outputs: Outputs) -> Outputs {
+        outputs
+    }
 
     /// Checks parameters, axis and metadata before a byte is read.
     ///
@@ -395,7 +411,7 @@ impl<T: Treat> Step for Treatment<T> {
     const REVISION: u32 = T::REVISION;
     const ABOUT: &'static str = T::ABOUT;
     const INPUTS: &'static [Port] = TREATMENT_INPUTS;
-    const OUTPUTS: &'static [Port] = TREATMENT_OUTPUTS;
+    const OUTPUTS: &'static [Port] = T::OUTPUTS;
 
     fn plan(params: T, inputs: &InputMeta) -> Result<Plan, StepError> {
         let meta = inputs.rows("spectra")?;
@@ -413,13 +429,15 @@ impl<T: Treat> Step for Treatment<T> {
             let rows = inputs.rows("spectra")?;
             let method = params.method(rows, &metadata, passes)?;
             let columns = method.columns();
+            let outputs = T::learned(&method, Outputs::new());
             let treated = treat(method, rows, signal, noise, passes)?;
-            let outputs = Outputs::new().rows("spectra", Rows::clone(&treated.rows));
+            let outputs = outputs.rows("spectra", Rows::clone(&treated.rows));
             report(T::ID, inputs, &columns, &treated, outputs)
         };
-        Ok(Plan::new(run)
+        let plan = Plan::new(run)
             .rows("spectra", made)
             .whole("row_flags", RowFlags::KIND)
-            .whole("row_table", RowTable::KIND))
+            .whole("row_table", RowTable::KIND);
+        Ok(T::declare(plan))
     }
 }

@@ -71,6 +71,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<Background<baseline::std_distribution::StdDistribution>>::new(),
     &Registered::<Background<baseline::linear::Linear>>::new(),
     &Registered::<Background<baseline::power_law::PowerLaw>>::new(),
+    &Registered::<Background<baseline::plasmon_tail::PlasmonTail>>::new(),
 ];
 
 /// All registered steps.

@@ -16,6 +16,7 @@
 
 pub mod step;
 
+use kalpha_core::ArtefactType;
 use kalpha_num::least_squares::{levenberg_marquardt, weighted_linear};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -154,6 +155,54 @@ pub struct AxisFit {
     covariance: Vec<f64>,
 }
 
+/// A coefficient of a polynomial.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coefficient {
+    /// Value, in units of the axis.
+    pub value: f64,
+    /// Standard deviation.
+    pub sigma: f64,
+}
+
+/// A reference and what the calibration leaves of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// True position.
+    pub expected: f64,
+    /// Position found.
+    pub measured: f64,
+    /// Standard deviation of the position found.
+    pub sigma: f64,
+    /// True position less the calibrated one.
+    pub residual: f64,
+    /// Part of the fit; false for an outlier.
+    pub used: bool,
+}
+
+/// How an axis was calibrated:
+/// `true = measured + sum_d c_d ((measured - centre) / scale)^d`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AxisCalibration {
+    /// Unit of the axis.
+    pub unit: String,
+    /// Centre of the polynomial.
+    pub centre: f64,
+    /// Scale of the polynomial.
+    pub scale: f64,
+    /// Coefficients from degree 0 on.
+    pub coefficients: Vec<Coefficient>,
+    /// Their covariance, row by row.
+    pub covariance: Vec<f64>,
+    /// Reduced chi² of the references used; absent where none is left to test.
+    pub reduced_chi2: Option<f64>,
+    /// References found.
+    pub references: Vec<Reference>,
+}
+
+impl ArtefactType for AxisCalibration {
+    const KIND: &'static str = "axis_calibration";
+}
+
 /// There is no calibration.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -274,6 +323,31 @@ impl AxisFit {
         (measured + value, variance.max(0.0).sqrt())
     }
 
+    /// The fit with all its numbers, for an axis in `unit`.
+    pub fn calibration(&self, unit: &str) -> AxisCalibration {
+        let n = self.coefficients.len();
+        let coefficient = |(d, value): (usize, &f64)| Coefficient {
+            value: *value,
+            sigma: self.covariance[d * n + d].max(0.0).sqrt(),
+        };
+        let reference = |found: &Found| Reference {
+            expected: found.expected,
+            measured: found.measured,
+            sigma: found.sigma,
+            residual: found.expected - self.at(found.measured).0,
+            used: found.used,
+        };
+        AxisCalibration {
+            unit: unit.to_owned(),
+            centre: self.centre,
+            scale: self.scale,
+            coefficients: self.coefficients.iter().enumerate().map(coefficient).collect(),
+            covariance: self.covariance.clone(),
+            reduced_chi2: Some(self.reduced_chi2).filter(|c| c.is_finite()),
+            references: self.references.iter().map(reference).collect(),
+        }
+    }
+
     /// Where on the axis as it is the true position `expected` stands; the axis runs from `low` to
     /// `high`.
     pub fn inverse(&self, expected: f64, low: f64, high: f64) -> f64 {
@@ -369,6 +443,18 @@ mod tests {
             let (value, sigma) = fit.at(wrong(t));
             assert!((value - t).abs() < 4.0 * sigma && sigma < 1e-3, "{t} {value} {sigma}");
             assert!((fit.inverse(t, 15.0, 105.0) - wrong(t)).abs() < 4e-3);
+        }
+        // The numbers handed out are those of the fit.
+        let given = fit.calibration("degree");
+        for t in [25.0, 60.0, 100.0] {
+            let u = (t - given.centre) / given.scale;
+            let c = given.coefficients.iter().rev().fold(0.0, |sum, c| sum * u + c.value);
+            assert!((t + c - fit.at(t).0).abs() < 1e-10);
+        }
+        assert!(given.coefficients.iter().all(|c| c.sigma > 0.0 && c.sigma < 1e-2), "{given:?}");
+        for (i, reference) in given.references.iter().enumerate() {
+            let far = reference.residual.abs() > 0.1;
+            assert_eq!(far, i == 4, "{reference:?}");
         }
     }
 

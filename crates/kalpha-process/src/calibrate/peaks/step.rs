@@ -1,12 +1,18 @@
 //! Step `calibrate.peaks`.
 
-use super::{AxisFit, Feature, LAB6_A, PeaksError, SILICON_A, SILICON_RAMAN, locate, reflections};
+use super::{
+    AxisCalibration, AxisFit, Feature, LAB6_A, PeaksError, SILICON_A, SILICON_RAMAN, locate,
+    reflections,
+};
 use crate::{
     align::shift::{spline, spline_at},
     reference,
-    row_method::{Block, RowMethod, RowStatus, Treat},
+    row_method::{Block, FLAGS, RowMethod, RowStatus, TABLE, TREATED, Treat},
 };
-use kalpha_core::{Axis, Metadata, NoiseModel, Passes, Rows, RowsMeta, StepError, Unit};
+use kalpha_core::{
+    ArtefactType, Axis, Metadata, NoiseModel, Outputs, Passes, Plan, Port, Rows, RowsMeta,
+    StepError, Unit,
+};
 use kalpha_physics::lines::line_energy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -140,11 +146,27 @@ impl Peaks {
     }
 }
 
+const OUTPUTS: &[Port] = &[
+    TREATED,
+    FLAGS,
+    TABLE,
+    Port::whole("axis_calibration", AxisCalibration::KIND, "the polynomial and its references"),
+];
+
 impl Treat for Peaks {
     const ID: &'static str = "calibrate.peaks";
     const REVISION: u32 = 1;
     const ABOUT: &'static str = "Puts spectra on the axis that features of known position define";
+    const OUTPUTS: &'static [Port] = OUTPUTS;
     type Method = PeaksMethod;
+
+    fn declare(plan: Plan) -> Plan {
+        plan.whole("axis_calibration", AxisCalibration::KIND)
+    }
+
+    fn learned(method: &PeaksMethod, outputs: Outputs) -> Outputs {
+        outputs.whole("axis_calibration", method.calibration.clone())
+    }
 
     fn check(&self, rows: &RowsMeta, _: &Metadata) -> Result<(), StepError> {
         reference::check(&self.reference, rows.rows)?;
@@ -191,7 +213,8 @@ impl Treat for Peaks {
         let correction = middle.0 - 0.5 * (low + high);
         let used = fit.references.iter().filter(|r| r.used).count();
         let summary = [correction, middle.1, used as f64, fit.reduced_chi2];
-        Ok(PeaksMethod { channels, summary, unit: axis.unit.symbol().to_owned() })
+        let unit = axis.unit.symbol().to_owned();
+        Ok(PeaksMethod { channels, summary, calibration: fit.calibration(&unit), unit })
     }
 
     fn noise(&self, _: &NoiseModel) -> NoiseModel {
@@ -205,6 +228,7 @@ pub struct PeaksMethod {
     channels: Vec<f64>,
     /// Correction at mid-axis, its standard deviation, references used, reduced chi².
     summary: [f64; 4],
+    calibration: AxisCalibration,
     unit: String,
 }
 
