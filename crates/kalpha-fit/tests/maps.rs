@@ -29,7 +29,8 @@ fn identified(map: &Map, beam_energy: f64, thin: bool, listed: &[&str]) -> Ident
     options.listed = listed.iter().map(|s| (*s).to_string()).collect();
     let single = map.totals.rows == 1;
     let max_pixel = if single { &[][..] } else { &map.totals.max_pixel[end..] };
-    identify(&map.energies[end..], &map.totals.sum[end..], max_pixel, &options).unwrap()
+    identify(&Serial::default(), &map.energies[end..], &map.totals.sum[end..], max_pixel, &options)
+        .unwrap()
 }
 
 fn symbols(id: &Identification) -> Vec<&str> {

@@ -23,7 +23,7 @@ fn rock() -> Option<(Vec<f64>, Identification)> {
     let sum = totals(&dataset.rows, &Serial::default()).unwrap().sum;
     let end = find_strobe(&energies, &sum).end;
     let options = IdentifyOptions::new(20.0, false);
-    let id = identify(&energies[end..], &sum[end..], &[], &options).unwrap();
+    let id = identify(&Serial::default(), &energies[end..], &sum[end..], &[], &options).unwrap();
     Some((sum[end..].to_vec(), id))
 }
 

@@ -1,5 +1,6 @@
 //! Weighted linear least squares with covariance, and Levenberg-Marquardt for few parameters.
 
+use crate::simd::{self, Kernel};
 use thiserror::Error;
 
 /// Why a fit has no answer.
@@ -121,7 +122,7 @@ pub struct LinearFit {
 /// [`LeastSquaresError::Dependent`] for a column without independent content,
 /// [`LeastSquaresError::Length`] for unequal lengths.
 pub fn weighted_linear(
-    columns: &[Vec<f64>],
+    columns: &[impl AsRef<[f64]>],
     y: &[f64],
     weights: &[f64],
 ) -> Result<LinearFit, LeastSquaresError> {
@@ -143,7 +144,7 @@ pub fn weighted_linear(
     let covariance = (0..n * n).map(|k| inverse[k] * scale[k / n] * scale[k % n]).collect();
     let mut chi2 = 0.0;
     for i in 0..m {
-        let model: f64 = columns.iter().zip(&x).map(|(c, v)| c[i] * v).sum();
+        let model: f64 = columns.iter().zip(&x).map(|(c, v)| c.as_ref()[i] * v).sum();
         chi2 += weights[i] * (y[i] - model).powi(2);
     }
     Ok(LinearFit { x, covariance, estimator, chi2 })
@@ -154,7 +155,7 @@ pub fn weighted_linear(
 /// # Errors
 /// As [`weighted_linear`].
 pub fn weighted_coefficients(
-    columns: &[Vec<f64>],
+    columns: &[impl AsRef<[f64]>],
     y: &[f64],
     weights: &[f64],
 ) -> Result<Vec<f64>, LeastSquaresError> {
@@ -177,7 +178,11 @@ struct Normal {
     factor: Cholesky,
 }
 
-fn normal(columns: &[Vec<f64>], y: &[f64], weights: &[f64]) -> Result<Normal, LeastSquaresError> {
+fn normal(
+    columns: &[impl AsRef<[f64]>],
+    y: &[f64],
+    weights: &[f64],
+) -> Result<Normal, LeastSquaresError> {
     let (n, m) = (columns.len(), y.len());
     let length = |what, got| match got == m {
         true => Ok(()),
@@ -187,7 +192,7 @@ fn normal(columns: &[Vec<f64>], y: &[f64], weights: &[f64]) -> Result<Normal, Le
     let root: Vec<f64> = weights.iter().map(|w| w.sqrt()).collect();
     let mut scaled = Vec::with_capacity(n);
     let mut scale = Vec::with_capacity(n);
-    for (column, c) in columns.iter().enumerate() {
+    for (column, c) in columns.iter().map(AsRef::as_ref).enumerate() {
         length("column", c.len())?;
         let mut w: Vec<f64> = c.iter().zip(&root).map(|(v, w)| w * v).collect();
         let norm = dot(&w, &w).sqrt();
@@ -198,19 +203,36 @@ fn normal(columns: &[Vec<f64>], y: &[f64], weights: &[f64]) -> Result<Normal, Le
         scale.push(norm.recip());
         scaled.push(w);
     }
-    let mut gram = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..=i {
-            let g = dot(&scaled[i], &scaled[j]);
-            gram[i * n + j] = g;
-            gram[j * n + i] = g;
-        }
-    }
+    let gram = simd::run(Products { columns: &scaled });
     let factor = Cholesky::new(&gram, n)?;
     Ok(Normal { scaled, scale, root, factor })
 }
 
+/// Products of all columns with one another, n x n.
+struct Products<'a> {
+    columns: &'a [Vec<f64>],
+}
+
+impl Kernel for Products<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<f64> {
+        let n = self.columns.len();
+        let mut gram = vec![0.0; n * n];
+        for i in 0..n {
+            for j in 0..=i {
+                let g = dot(&self.columns[i], &self.columns[j]);
+                gram[i * n + j] = g;
+                gram[j * n + i] = g;
+            }
+        }
+        gram
+    }
+}
+
 /// Dot product in eight independent sums: a fixed order that the compiler can vectorise.
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (ca, cb) = (a.chunks_exact(8), b.chunks_exact(8));

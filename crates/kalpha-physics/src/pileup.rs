@@ -14,7 +14,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::detector::FWHM_PER_SIGMA;
-use crate::profile::PeakShape;
+use crate::profile::{PeakShape, Response};
+use kalpha_num::simd::{self, Kernel};
 
 /// The pile-up found in the sum spectrum of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,16 @@ pub struct Content {
 /// channel centres in keV. Complexity: quadratic in the number of channels with content.
 /// Returns counts per channel (zeros for fewer than two channels).
 pub fn pileup_spectrum(energies: &[f64], content: &Content, shape: &PeakShape) -> Vec<f64> {
+    shape.blur(energies, &pairs(energies, content))
+}
+
+/// [`pileup_spectrum`] on the axis of a response that is at hand.
+pub fn pileup_spectrum_on(response: &Response, content: &Content) -> Vec<f64> {
+    response.blur(&pairs(response.energies(), content))
+}
+
+/// Pairs of counts by summed energy, before resolution.
+fn pairs(energies: &[f64], content: &Content) -> Vec<f64> {
     let n = energies.len();
     if n < 2 {
         return vec![0.0; n];
@@ -73,19 +84,37 @@ pub fn pileup_spectrum(energies: &[f64], content: &Content, shape: &PeakShape) -
     }
     // Channels i and j sum to offset + (i + j) scale + offset: the same fraction of a channel
     // away from the grid for every pair, so pairs are counted by i + j and shifted once.
-    let counts = &grid.counts;
-    let mut sums = vec![0.0; 2 * n];
-    for (i, &ci) in counts.iter().enumerate().filter(|(_, c)| **c != 0.0) {
-        let reach = sums[i..i + n].iter_mut();
-        reach.zip(counts).for_each(|(s, cj)| *s += ci * cj);
-    }
+    let sums = simd::run(Products { a: &grid.counts, b: &grid.counts });
     let mut pairs = Sticks::new(energies[0], scale, n);
     for (k, &pair_counts) in sums.iter().enumerate().filter(|(_, c)| **c != 0.0) {
         if !pairs.deposit(2.0 * energies[0] + k as f64 * scale, pair_counts) {
             break;
         }
     }
-    shape.blur(energies, &pairs.counts)
+    pairs.counts
+}
+
+/// `sums[i + j] += a[i] b[j]`; the length is that of both together.
+struct Products<'a> {
+    a: &'a [f64],
+    b: &'a [f64],
+}
+
+impl Kernel for Products<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.a.len() + self.b.len()];
+        for (i, &x) in self.a.iter().enumerate() {
+            if x != 0.0 {
+                for (sum, y) in sums[i..].iter_mut().zip(self.b) {
+                    *sum += x * y;
+                }
+            }
+        }
+        sums
+    }
 }
 
 /// The pile-up of one pixel: `scale * pileup_spectrum` of the pixel's own mean.
@@ -122,11 +151,8 @@ pub fn measured_pairs(energies: &[f64], a: &[f64], b: &[f64], noise_squared: f64
     }
     let scale = (energies[n - 1] - energies[0]) / (n - 1) as f64;
     let real = energies.partition_point(|&e| e <= 0.0).min(n);
-    let mut sums = vec![0.0; 2 * n];
-    for (i, &ai) in a.iter().enumerate().take(n).skip(real).filter(|(_, v)| **v != 0.0) {
-        let reach = sums[i + real..i + n].iter_mut();
-        reach.zip(&b[real..n]).for_each(|(s, bj)| *s += ai * bj);
-    }
+    let mut sums = vec![0.0; 2 * real];
+    sums.extend(simd::run(Products { a: &a[real..n], b: &b[real..n] }));
     let mut pairs = Sticks::new(energies[0], scale, n);
     for (k, &counts) in sums.iter().enumerate().filter(|(_, c)| **c != 0.0) {
         if !pairs.deposit(2.0 * energies[0] + k as f64 * scale, counts) {

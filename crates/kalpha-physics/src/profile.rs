@@ -4,6 +4,10 @@
 //! All functions take the channel *centres* in keV, ascending and equally or unequally spaced,
 //! and add counts per channel. Channel edges are the midpoints between centres.
 
+mod response;
+
+pub use response::Response;
+
 use serde::{Deserialize, Serialize};
 
 use crate::PhysicsError;

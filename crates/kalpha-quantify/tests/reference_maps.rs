@@ -33,7 +33,7 @@ fn rock() -> Option<(Dataset, Identification, usize)> {
     let sum = totals(&dataset.rows, &Serial::default()).unwrap().sum;
     let end = find_strobe(&energies, &sum).end;
     let options = IdentifyOptions::new(20.0, false);
-    let id = identify(&energies[end..], &sum[end..], &[], &options).unwrap();
+    let id = identify(&Serial::default(), &energies[end..], &sum[end..], &[], &options).unwrap();
     Some((dataset, id, end))
 }
 

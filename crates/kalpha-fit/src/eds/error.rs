@@ -44,6 +44,9 @@ pub enum FitError {
         /// What it holds.
         value: f64,
     },
+    /// Somebody asked the run to stop.
+    #[error("cancelled")]
+    Cancelled,
     /// A linear fit has no solution.
     #[error(transparent)]
     LeastSquares(#[from] LeastSquaresError),

@@ -17,6 +17,7 @@ mod phase_fit;
 mod step;
 
 pub use background::{BackgroundModel, background_columns};
+pub(crate) use combine::fit_all_backgrounds_on;
 pub use combine::{FamilyEstimate, SumFit, fit_all_backgrounds};
 pub use map::{MapEstimator, MapVariance};
 pub use phase_fit::{PhaseFitParams, PhaseFitStep, PhaseFits};
@@ -31,8 +32,8 @@ use kalpha_physics::PhysicsError;
 use kalpha_physics::bremsstrahlung::Source;
 use kalpha_physics::detector::Detector;
 use kalpha_physics::lines::LineFamily;
-use kalpha_physics::pileup::{Content, pileup_spectrum};
-use kalpha_physics::profile::{PeakShape, family_profile, observed_lines};
+use kalpha_physics::pileup::{Content, pileup_spectrum, pileup_spectrum_on};
+use kalpha_physics::profile::{PeakShape, Response, family_profile, observed_lines};
 use serde::{Deserialize, Serialize};
 
 use super::FitError;
@@ -203,6 +204,19 @@ pub fn fit_families(
     model: BackgroundModel,
     options: &FitOptions,
 ) -> Result<FamilyFit, FitError> {
+    fit_families_on(None, energies, counts, families, model, options)
+}
+
+/// [`fit_families`] with the response of `options.shape` on `energies` at hand: many fits on one
+/// axis share it.
+pub(super) fn fit_families_on(
+    response: Option<&Response>,
+    energies: &[f64],
+    counts: &[f64],
+    families: &[LineFamily],
+    model: BackgroundModel,
+    options: &FitOptions,
+) -> Result<FamilyFit, FitError> {
     let range = checked_range(energies, counts, options)?;
     let y = &counts[range.clone()];
     let background = cut(&background_columns(model, energies, counts, options)?, &range);
@@ -224,7 +238,10 @@ pub fn fit_families(
         // The content that piles up is what was fitted: twice is enough for 1e-3 of a peak.
         for _ in 0..2 {
             let content = content(&fit, &kept, families, &background, &range, energies, options)?;
-            let spectrum = pileup_spectrum(energies, &content, &options.shape);
+            let spectrum = match response {
+                Some(response) => pileup_spectrum_on(response, &content),
+                None => pileup_spectrum(energies, &content, &options.shape),
+            };
             let column = spectrum[range.clone()].to_vec();
             pileup = None;
             if column.iter().all(|v| *v == 0.0) {
@@ -242,6 +259,8 @@ pub fn fit_families(
             fit = solve(y, &mut columns, &mut kept, &background, None, families, &mut dropped)?;
         }
     }
+    let all: Vec<&[f64]> = in_order(&background, &columns, pileup.as_ref());
+    let linear = weighted_linear(&all, y, &fit.weights)?;
     Ok(assemble(
         model,
         energies,
@@ -252,7 +271,7 @@ pub fn fit_families(
         columns,
         &background,
         pileup,
-        fit,
+        linear,
         dropped,
     ))
 }
@@ -292,24 +311,29 @@ fn cut(columns: &[Vec<f64>], range: &Range<usize>) -> Vec<Vec<f64>> {
 
 /// A solution with coefficients in the order background (b), families (n), pile-up (0 or 1).
 struct Solved {
-    linear: LinearFit,
-    total: Vec<f64>,
+    x: Vec<f64>,
+    weights: Vec<f64>,
     b: usize,
     n: usize,
 }
 
 impl Solved {
     fn family(&self, i: usize) -> f64 {
-        self.linear.x[self.b + i]
-    }
-
-    fn covariance(&self, i: usize, j: usize) -> f64 {
-        self.linear.covariance[i * self.linear.x.len() + j]
+        self.x[self.b + i]
     }
 
     fn pileup(&self) -> Option<f64> {
-        self.linear.x.get(self.b + self.n).copied()
+        self.x.get(self.b + self.n).copied()
     }
+}
+
+/// Background first, so that a family that imitates it is the one to go.
+fn in_order<'a>(
+    background: &'a [Vec<f64>],
+    columns: &'a [Vec<f64>],
+    pileup: Option<&'a Vec<f64>>,
+) -> Vec<&'a [f64]> {
+    background.iter().chain(columns).chain(pileup).map(Vec::as_slice).collect()
 }
 
 /// Iteratively reweighted fit; columns that depend on earlier ones are dropped.
@@ -324,9 +348,7 @@ fn solve(
 ) -> Result<Solved, FitError> {
     let mut weights: Vec<f64> = smooth(y).iter().map(|v| 1.0 / v.max(1.0)).collect();
     loop {
-        // Background first, so that a family that imitates it is the one to go.
-        let all: Vec<Vec<f64>> =
-            background.iter().chain(columns.iter()).chain(pileup).cloned().collect();
+        let all = in_order(background, columns, pileup);
         let mut outcome = weighted_coefficients(&all, y, &weights);
         for _ in 1..ROUNDS {
             let Ok(x) = &outcome else { break };
@@ -334,12 +356,8 @@ fn solve(
             weights = total.iter().map(|v| 1.0 / v.max(MIN_VARIANCE)).collect();
             outcome = weighted_coefficients(&all, y, &weights);
         }
-        let outcome = outcome.and_then(|_| weighted_linear(&all, y, &weights));
         match outcome {
-            Ok(linear) => {
-                let total = model_of(&all, &linear.x, y.len());
-                return Ok(Solved { linear, total, b: background.len(), n: columns.len() });
-            }
+            Ok(x) => return Ok(Solved { x, weights, b: background.len(), n: columns.len() }),
             Err(LeastSquaresError::Dependent { column })
                 if (background.len()..background.len() + columns.len()).contains(&column) =>
             {
@@ -352,10 +370,10 @@ fn solve(
     }
 }
 
-fn model_of(columns: &[Vec<f64>], x: &[f64], m: usize) -> Vec<f64> {
+fn model_of(columns: &[impl AsRef<[f64]>], x: &[f64], m: usize) -> Vec<f64> {
     let mut total = vec![0.0; m];
     for (c, x) in columns.iter().zip(x) {
-        total.iter_mut().zip(c).for_each(|(t, v)| *t += x * v);
+        total.iter_mut().zip(c.as_ref()).for_each(|(t, v)| *t += x * v);
     }
     total
 }
@@ -390,7 +408,7 @@ fn content(
         }
     }
     let mut continuum = vec![0.0; energies.len()];
-    for (column, x) in background.iter().zip(&fit.linear.x) {
+    for (column, x) in background.iter().zip(&fit.x) {
         for (k, v) in range.clone().zip(column) {
             continuum[k] += x * v;
         }
@@ -409,20 +427,22 @@ fn assemble(
     columns: Vec<Vec<f64>>,
     background: &[Vec<f64>],
     pileup: Option<Vec<f64>>,
-    fit: Solved,
+    fit: LinearFit,
     mut dropped: Vec<String>,
 ) -> FamilyFit {
     let (n, m, b) = (columns.len(), y.len(), background.len());
-    let counts: Vec<f64> = (0..n).map(|i| fit.family(i)).collect();
-    let covariance = (0..n * n).map(|k| fit.covariance(b + k / n, b + k % n)).collect();
+    let total = model_of(&in_order(background, &columns, pileup.as_ref()), &fit.x, m);
+    let between = |i: usize, j: usize| fit.covariance[i * fit.x.len() + j];
+    let counts: Vec<f64> = fit.x[b..b + n].to_vec();
+    let covariance = (0..n * n).map(|k| between(b + k / n, b + k % n)).collect();
     let estimator: Vec<Vec<f64>> =
-        (0..n).map(|i| fit.linear.estimator[(b + i) * m..(b + i + 1) * m].to_vec()).collect();
+        (0..n).map(|i| fit.estimator[(b + i) * m..(b + i + 1) * m].to_vec()).collect();
     let residual2: Vec<f64> =
-        y.iter().zip(&fit.total).map(|(y, t)| (y - t).powi(2) / t.max(MIN_VARIANCE)).collect();
+        y.iter().zip(&total).map(|(y, t)| (y - t).powi(2) / t.max(MIN_VARIANCE)).collect();
     let mut sigma_absent = Vec::with_capacity(n);
     let mut local_chi2 = Vec::with_capacity(n);
     for i in 0..n {
-        let without = fit.total.iter().zip(&columns[i]).map(|(t, c)| t - counts[i].max(0.0) * c);
+        let without = total.iter().zip(&columns[i]).map(|(t, c)| t - counts[i].max(0.0) * c);
         let variance: f64 =
             estimator[i].iter().zip(without).map(|(e, v)| e * e * v.max(MIN_VARIANCE)).sum();
         sigma_absent.push(variance.sqrt());
@@ -434,32 +454,27 @@ fn assemble(
     dropped.sort();
     dropped.dedup();
     let curve = |x: f64, c: &Vec<f64>| c.iter().map(|v| x * v).collect::<Vec<f64>>();
-    let pile = match (&pileup, fit.pileup()) {
-        (Some(column), Some(scale)) => Some((
-            PileUp {
-                scale,
-                sigma: fit.covariance(b + n, b + n).max(0.0).sqrt(),
-                counts: scale * column.iter().sum::<f64>(),
-            },
-            curve(scale, column),
-        )),
-        _ => None,
-    };
+    let pile = pileup.as_ref().map(|column| {
+        let scale = fit.x[b + n];
+        let sigma = between(b + n, b + n).max(0.0).sqrt();
+        let counts = scale * column.iter().sum::<f64>();
+        (PileUp { scale, sigma, counts }, curve(scale, column))
+    });
     FamilyFit {
         background: model,
         families: kept.iter().map(|&k| families[k].name()).collect(),
         dropped,
         chi2: residual2.iter().sum(),
-        dof: m.saturating_sub(fit.linear.x.len()),
+        dof: m.saturating_sub(fit.x.len()),
         pileup: pile.as_ref().map(|p| p.0),
         curves: Curves {
             first_channel: range.start,
             energies: energies[range].to_vec(),
             counts: y.to_vec(),
-            background: model_of(background, &fit.linear.x[..b], m),
+            background: model_of(background, &fit.x[..b], m),
             pileup: pile.map_or(vec![0.0; m], |p| p.1),
             families: counts.iter().zip(&columns).map(|(x, c)| curve(*x, c)).collect(),
-            total: fit.total,
+            total,
         },
         counts,
         covariance,

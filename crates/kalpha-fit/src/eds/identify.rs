@@ -32,16 +32,17 @@ pub use step::{
     CalibrateParams, CalibrateStep, Calibration, IdentifyParams, IdentifyStep, take_off_angle,
 };
 
+use kalpha_core::Passes;
 use kalpha_physics::bremsstrahlung::Source;
 use kalpha_physics::lines::LineFamily;
-use kalpha_physics::profile::{PeakShape, Tail};
+use kalpha_physics::profile::{PeakShape, Response, Tail};
 use kalpha_process::calibrate::energy::{EnergyCalibration, calibrate_energy};
 use serde::{Deserialize, Serialize};
 
 use super::FitError;
 use super::families::{
     BackgroundModel, FamilyEstimate, FitOptions, SumFit, all_finite, background_columns,
-    fit_all_backgrounds, fit_families,
+    fit_all_backgrounds_on, fit_families,
 };
 
 /// What identification needs besides the spectra.
@@ -138,8 +139,9 @@ const CALIBRATION_COUNTS: f64 = 300.0;
 /// `max_pixel` the spectra of the map (`max_pixel` empty for a single spectrum).
 ///
 /// # Errors
-/// [`FitError`] when the spectrum is empty or the axis unusable.
+/// [`FitError`] when the spectrum is empty or the axis unusable, or the run is cancelled.
 pub fn identify(
+    passes: &dyn Passes,
     energies: &[f64],
     sum: &[f64],
     max_pixel: &[f64],
@@ -183,7 +185,8 @@ pub fn identify(
         if round > 0 && chosen.iter().all(tried) {
             break;
         }
-        let (families, fit, gone) = eliminate(&energies, sum, chosen, &mut fit_options, options)?;
+        let (families, fit, gone) =
+            eliminate(passes, &energies, sum, chosen, &mut fit_options, options)?;
         failed.extend(gone);
         if calibration.is_some() && round == 0 {
             // The first calibration did not know the weak lines and the continuum.
@@ -315,6 +318,7 @@ fn calibrated(
 
 /// Fits and drops the least significant family until all stand.
 fn eliminate(
+    passes: &dyn Passes,
     energies: &[f64],
     sum: &[f64],
     mut families: Vec<LineFamily>,
@@ -322,8 +326,9 @@ fn eliminate(
     options: &IdentifyOptions,
 ) -> Result<(Vec<LineFamily>, SumFit, Vec<FamilyEstimate>), FitError> {
     let mut failed = Vec::new();
+    let response = Response::new(energies, &fit_options.shape);
     loop {
-        let fit = fit_all_backgrounds(energies, sum, &families, fit_options)?;
+        let fit = fit_all_backgrounds_on(passes, &response, sum, &families, fit_options)?;
         if let Source::Bulk { mass_fractions, .. } = &mut fit_options.source {
             let composition = rough_composition(&fit.estimates, &fit_options.detector, options);
             if !composition.is_empty() {

@@ -8,11 +8,13 @@
 //! in M families 25 %), the width (0.5 %) and the tail (10 %). It keeps a weak line beside a
 //! strong one from being believed on counting statistics alone.
 
+use kalpha_core::{Passes, Serial};
 use kalpha_physics::lines::{LineFamily, Shell};
-use kalpha_physics::profile::{PeakShape, Tail, family_profile};
+use kalpha_physics::profile::{PeakShape, Response, Tail, family_profile};
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 
-use super::{BackgroundModel, FamilyFit, FitOptions, fit_families};
+use super::{BackgroundModel, FamilyFit, FitOptions, fit_families_on};
 use crate::eds::FitError;
 
 /// A background model is refuted when its chi² exceeds the default's by this factor.
@@ -97,12 +99,38 @@ pub fn fit_all_backgrounds(
     families: &[LineFamily],
     options: &FitOptions,
 ) -> Result<SumFit, FitError> {
+    let response = Response::new(energies, &options.shape);
+    fit_all_backgrounds_on(&Serial::default(), &response, counts, families, options)
+}
+
+/// [`fit_all_backgrounds`] on all threads, with the response of `options.shape` at hand.
+///
+/// # Errors
+/// Those of [`fit_all_backgrounds`], and [`FitError::Cancelled`].
+pub(crate) fn fit_all_backgrounds_on(
+    passes: &dyn Passes,
+    response: &Response,
+    counts: &[f64],
+    families: &[LineFamily],
+    options: &FitOptions,
+) -> Result<SumFit, FitError> {
+    let energies = response.energies();
+    let slots = BackgroundModel::ALL.map(|_| Mutex::new(None));
+    passes
+        .parallel(slots.len(), &|job| {
+            let model = BackgroundModel::ALL[job];
+            let on = Some(response);
+            let fit = fit_families_on(on, energies, counts, families, model, options);
+            *slots[job].lock().unwrap_or_else(PoisonError::into_inner) = Some(fit);
+            Ok(())
+        })
+        .map_err(|_| FitError::Cancelled)?;
     let mut fits = Vec::with_capacity(BackgroundModel::ALL.len());
-    for model in BackgroundModel::ALL {
-        match fit_families(energies, counts, families, model, options) {
-            Ok(fit) => fits.push(fit),
-            Err(error) if fits.is_empty() => return Err(error),
-            Err(_) => {}
+    for slot in slots {
+        match slot.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(Ok(fit)) => fits.push(fit),
+            Some(Err(error)) if fits.is_empty() => return Err(error),
+            _ => {}
         }
     }
     let shifts = peak_model_shifts(&fits[0], families, options)?;

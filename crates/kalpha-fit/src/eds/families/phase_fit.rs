@@ -5,8 +5,11 @@ use kalpha_decompose::phases::Phases;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{SumFit, fit_all_backgrounds};
+use super::{SumFit, fit_all_backgrounds_on};
+use crate::eds::FitError;
 use crate::eds::identify::Identification;
+use kalpha_core::Cancelled;
+use kalpha_physics::profile::Response;
 
 /// Fits of the summed spectra of phases.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,13 +56,19 @@ impl Step for PhaseFitStep {
             let phases = inputs.whole::<Phases>("phases")?;
             let id = inputs.whole::<Identification>("identification")?;
             let mut fits = Vec::with_capacity(phases.phases.len());
+            let response = Response::new(&id.energies, &id.options.shape);
             for phase in &phases.phases {
                 passes.ctx().checkpoint()?;
                 let enough = phase.sum.iter().sum::<f64>() >= params.min_counts;
                 let fit = || {
-                    fit_all_backgrounds(&id.energies, &phase.sum, &id.families, &id.options).ok()
+                    let (families, options) = (&id.families, &id.options);
+                    fit_all_backgrounds_on(passes, &response, &phase.sum, families, options)
                 };
-                fits.push(if enough { fit() } else { None });
+                fits.push(match enough.then(fit) {
+                    Some(Err(FitError::Cancelled)) => return Err(Cancelled.into()),
+                    Some(fit) => fit.ok(),
+                    None => None,
+                });
             }
             Ok(Outputs::new().whole("phase_fits", PhaseFits { fits }))
         })

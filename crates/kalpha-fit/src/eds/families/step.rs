@@ -11,8 +11,9 @@ use kalpha_process::totals::Totals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FitOptions, MapEstimator, MapVariance, SumFit, fit_all_backgrounds};
+use super::{FitOptions, MapEstimator, MapVariance, SumFit, fit_all_backgrounds_on};
 use crate::eds::identify::Identification;
+use kalpha_physics::profile::Response;
 
 /// Result of `eds.family_fit`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,14 +69,16 @@ impl Step for FamilyFitStep {
         meta.signal.energies_kev()?;
         // The number of families is known only after identification: the axis is a placeholder.
         let planned = maps_meta(&meta, 0);
-        Ok(Plan::new(move |inputs: &Inputs, _: &dyn Passes| {
+        Ok(Plan::new(move |inputs: &Inputs, passes: &dyn Passes| {
             let spectra = inputs.rows("spectra")?;
             let totals = inputs.whole::<Totals>("totals")?;
             let id = inputs.whole::<Identification>("identification")?;
             let mut options = id.options.clone();
             options.pileup = params.pileup;
             options.escape = params.escape;
-            let sum = fit_all_backgrounds(&id.energies, &totals.sum, &id.families, &options)?;
+            let response = Response::new(&id.energies, &options.shape);
+            let (counts, families) = (&totals.sum, &id.families);
+            let sum = fit_all_backgrounds_on(passes, &response, counts, families, &options)?;
             let estimator = MapEstimator::new(&sum.fits[0], totals.sum.len())?;
             let signal = maps_meta(spectra.meta(), estimator.families.len()).signal;
             let mut outputs = Outputs::new();

@@ -67,7 +67,10 @@ fn spectra_axis(inputs: &Inputs) -> Result<(Vec<f64>, &Totals), StepError> {
 
 impl From<FitError> for StepError {
     fn from(error: FitError) -> Self {
-        Self::method(error)
+        match error {
+            FitError::Cancelled => kalpha_core::Cancelled.into(),
+            error => Self::method(error),
+        }
     }
 }
 
@@ -175,14 +178,14 @@ impl Step for IdentifyStep {
             }
         }
         let thin = options.thin;
-        let plan = Plan::new(move |inputs: &Inputs, _: &dyn Passes| {
+        let plan = Plan::new(move |inputs: &Inputs, passes: &dyn Passes| {
             let (energies, totals) = spectra_axis(inputs)?;
             let mut options = options;
             if let Some(calibration) = inputs.optional::<Calibration>("calibration")? {
                 options.calibration.clone_from(&calibration.fitted);
             }
             let max_pixel = if totals.rows > 1 { &totals.max_pixel[..] } else { &[] };
-            let found = identify(&energies, &totals.sum, max_pixel, &options)?;
+            let found = identify(passes, &energies, &totals.sum, max_pixel, &options)?;
             let mut outputs = Outputs::new();
             for r in found.rejected.iter().filter(|r| options.listed.contains(&r.symbol)) {
                 outputs = outputs.warn(Diagnostic::note(
