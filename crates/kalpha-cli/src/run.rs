@@ -31,8 +31,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let ctx = Ctx::new(recipe.seed, listener);
     interrupt.cancels(ctx.cancel_flag());
     let engine = Engine::new(args.threads, ctx)?;
-    let name = fingerprint(&dataset)?;
-    let result = kalpha_recipe::run(&recipe, &dataset, &name, &engine);
+    let result = fingerprint(&engine, &dataset)
+        .and_then(|name| kalpha_recipe::run(&recipe, &dataset, &name, &engine));
     progress::clear();
     let result = result?;
     crate::output::finish(args, &dataset, &result, folder, &interrupt)

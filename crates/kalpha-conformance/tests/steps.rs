@@ -296,9 +296,13 @@ fn the_schedule_changes_nothing() {
 
 #[test]
 fn fingerprints_name_the_content_not_the_storage() {
-    let sparse = fingerprint(&Sample::default().dataset()).unwrap();
-    let dense = fingerprint(&Sample { dense: true, ..Sample::default() }.dataset()).unwrap();
-    let masked = fingerprint(&Sample { masked: true, ..Sample::default() }.dataset()).unwrap();
+    let sparse = fingerprint(&Serial::default(), &Sample::default().dataset()).unwrap();
+    let dense =
+        fingerprint(&Serial::default(), &Sample { dense: true, ..Sample::default() }.dataset())
+            .unwrap();
+    let masked =
+        fingerprint(&Serial::default(), &Sample { masked: true, ..Sample::default() }.dataset())
+            .unwrap();
     assert_eq!(sparse, dense);
     assert_ne!(sparse, masked);
 }

@@ -45,7 +45,7 @@ pub use windows::ScanFamily;
 
 use crate::nmf_kl::{self, Fixed};
 use bootstrap::Draw;
-use flags::{Multiplicity, Tested, select, test};
+use flags::{Multiplicity, select, test};
 use kalpha_core::{
     ArtefactType, Code, DType, Diagnostic, ExcludeChannels, Passes, Rows, StepError,
 };
@@ -284,7 +284,7 @@ pub fn guard(
     let (inflation, tested, mut flags) = loop {
         let inflation = inflation(&moments, &own.sweep.moments, &sizes, windows.lanes, families);
         let applied = |family: usize, scale: usize| inflation[family].applied[scale];
-        let tested = test(refined.clone(), tests, applied);
+        let tested = test(passes, &refined, tests, applied)?;
         let choose = |tests: &Multiplicity| {
             select(rows, map, null, &windows, families, &tested, tests, params.level)
         };
@@ -441,7 +441,7 @@ fn own_maps(
         let own_null = Null { fixed, ..null };
         let found = sweep(passes, own, sizes, families)?;
         let refined = refine(passes, &drawn, own, own_null, windows, &noise, found.candidates)?;
-        let tested: Vec<Tested> = test(refined, tests, |_, _| 1.0);
+        let tested = test(passes, &refined, tests, |_, _| 1.0)?;
         let passed = tested.iter().filter(|t| t.ln_p <= bound).count();
         report.flags += passed;
         report.pixels += span.len();

@@ -1,7 +1,7 @@
 //! What numbers come from.
 
-use crate::{recipe::Recipe, registry};
-use kalpha_core::{CellBuffer, CellGrid, Dataset, Metadata, RowsError, Source};
+use crate::{recipe::Recipe, registry, run::RunError};
+use kalpha_core::{Cell, Dataset, Fold, Merge, Metadata, Passes, Source};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -52,29 +52,49 @@ impl Provenance {
 
 /// SHA-256 of a dataset's shape, axes and non-zero values, whatever file they came from.
 ///
+/// Cells are hashed apart and their hashes together, so that all threads take part.
+///
 /// # Errors
-/// When rows cannot be read.
-pub fn fingerprint(dataset: &Dataset) -> Result<String, RowsError> {
+/// When rows cannot be read, or the run is cancelled.
+pub fn fingerprint(passes: &dyn Passes, dataset: &Dataset) -> Result<String, RunError> {
     let meta = dataset.meta();
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(&(&meta.navigation, &meta.signal)).unwrap_or_default());
     if let Some(mask) = &dataset.mask {
         hash.update(mask.iter().map(|masked| u8::from(*masked)).collect::<Vec<_>>());
     }
-    let grid = CellGrid::new(meta.rows, meta.channels);
-    let (mut buffer, mut bytes) = (CellBuffer::default(), Vec::new());
-    for i in 0..grid.cells() {
+    let cells = passes.fold(&CellHashes, &dataset.rows).map_err(RunError::reading)?;
+    cells.iter().for_each(|cell| hash.update(cell));
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Row, channel and value of all that is not zero, hashed cell by cell.
+struct CellHashes;
+
+impl Fold for CellHashes {
+    type State = Vec<[u8; 32]>;
+    type Scratch = Vec<u8>;
+    const MERGE: Merge = Merge::Ordered;
+
+    fn start(&self) -> Self::State {
+        Vec::new()
+    }
+
+    fn absorb(&self, state: &mut Self::State, cell: &Cell<'_>, bytes: &mut Vec<u8>) {
         bytes.clear();
-        dataset.rows.cell(grid.rows(i), &mut buffer)?.for_each_nonzero(|row, channel, x| {
+        cell.for_each_nonzero(|row, channel, x| {
             let mut entry = [0; 16];
             entry[..4].copy_from_slice(&(row as u32).to_le_bytes());
             entry[4..8].copy_from_slice(&(channel as u32).to_le_bytes());
             entry[8..].copy_from_slice(&x.to_le_bytes());
             bytes.extend_from_slice(&entry);
         });
-        hash.update(&bytes);
+        state.push(Sha256::digest(&*bytes).into());
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+
+    fn merge(&self, state: &mut Self::State, later: Self::State) {
+        state.extend(later);
+    }
 }
 
 /// The instruction set the kernels use here, `KALPHA_SIMD` heeded.

@@ -33,7 +33,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    fn reading(error: StepError) -> Self {
+    pub(crate) fn reading(error: StepError) -> Self {
         match error {
             StepError::Rows(error) => Self::Rows(error),
             other => Self::Step { step: "reading".to_owned(), source: Box::new(other) },

@@ -10,10 +10,11 @@
 use super::scan::{Candidate, ScanMap};
 use super::tail::{Null, PatchSpectrum, Refined};
 use super::windows::{ScanFamily, Windows};
-use kalpha_core::{Rows, StepError};
+use kalpha_core::{Passes, Rows, StepError};
 use kalpha_num::statistics::ln_negative_binomial_sf;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 /// A place that the null does not explain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,38 +77,62 @@ const MOST_OF_EXCESS: f64 = 0.8;
 const KNOWN: f64 = 6.0;
 
 /// A candidate with its corrected p-value.
-#[derive(Clone, Debug)]
-pub(crate) struct Tested {
-    pub refined: Refined,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tested<'a> {
+    pub refined: &'a Refined,
     /// Variance over mean in the p-value.
     pub spread: f64,
     pub ln_p: f64,
     pub q: f64,
 }
 
-/// Corrected p-values and false-discovery rates. `inflation(family, scale)` is at least 1.
-pub(crate) fn test(
-    refined: Vec<Refined>,
+impl Tested<'_> {
+    fn order(&self, other: &Self) -> Ordering {
+        self.ln_p.total_cmp(&other.ln_p).then_with(|| place(self).cmp(&place(other)))
+    }
+}
+
+/// Candidates that one job tests.
+const CANDIDATES_PER_JOB: usize = 1 << 15;
+
+/// Corrected p-values and false-discovery rates, smallest first. `inflation(family, scale)` is
+/// at least 1.
+pub(crate) fn test<'a>(
+    passes: &dyn Passes,
+    refined: &'a [Refined],
     tests: u64,
-    inflation: impl Fn(usize, usize) -> f64,
-) -> Vec<Tested> {
-    let mut out: Vec<Tested> = refined
-        .into_iter()
-        .map(|refined| {
-            let c = &refined.candidate;
-            let spread = refined.spread * inflation(c.family, c.scale);
-            let ln_p = ln_negative_binomial_sf(c.counts, refined.expected, spread);
-            Tested { refined, spread, ln_p, q: 1.0 }
-        })
-        .collect();
-    out.sort_by(|a, b| a.ln_p.total_cmp(&b.ln_p).then_with(|| place(a).cmp(&place(b))));
+    inflation: impl Fn(usize, usize) -> f64 + Sync,
+) -> Result<Vec<Tested<'a>>, StepError> {
+    let parts: Vec<&[Refined]> = refined.chunks(CANDIDATES_PER_JOB).collect();
+    let slots: Vec<Mutex<Vec<Tested>>> = parts.iter().map(|_| Mutex::default()).collect();
+    passes.parallel(parts.len(), &|job| {
+        let mut part: Vec<Tested> = parts[job]
+            .iter()
+            .map(|refined| {
+                let c = &refined.candidate;
+                let spread = refined.spread * inflation(c.family, c.scale);
+                let ln_p = ln_negative_binomial_sf(c.counts, refined.expected, spread);
+                Tested { refined, spread, ln_p, q: 1.0 }
+            })
+            .collect();
+        part.sort_by(Tested::order);
+        *slots[job].lock().unwrap_or_else(PoisonError::into_inner) = part;
+        Ok(())
+    })?;
+    let parts = slots.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let mut out: Vec<Tested> = Vec::with_capacity(refined.len());
+    parts.for_each(|part| out.extend(part));
+    // Sorted stretches are merged.
+    out.sort_by(Tested::order);
     // Tests that were screened out have larger p; they count in `tests`.
-    let mut running = 1.0f64;
+    let mut running = f64::INFINITY;
     for (rank, t) in out.iter_mut().enumerate().rev() {
-        running = running.min((t.ln_p + (tests as f64 / (rank + 1) as f64).ln()).exp());
+        running = running.min(t.ln_p - ((rank + 1) as f64).ln());
         t.q = running;
     }
-    out
+    let all = (tests.max(1) as f64).ln();
+    out.iter_mut().for_each(|t| t.q = (t.q + all).exp().min(1.0));
+    Ok(out)
 }
 
 fn place(t: &Tested) -> (usize, usize, usize, usize) {
@@ -155,36 +180,77 @@ impl Multiplicity {
     }
 }
 
+/// Tests by the place they are at.
+struct ByPlace<'a> {
+    map: ScanMap<'a>,
+    /// Where the tests of each size and corner begin in `tests`; one more entry ends the last.
+    first: Vec<u32>,
+    tests: Vec<&'a Tested<'a>>,
+}
+
+impl<'a> ByPlace<'a> {
+    /// In each place the order of `tests` is kept.
+    fn new(map: ScanMap<'a>, sizes: usize, tests: Vec<&'a Tested<'a>>) -> Self {
+        let mut new = Self { map, first: Vec::new(), tests };
+        let mut first = vec![0u32; sizes * map.width * map.height + 1];
+        let corner = |t: &Tested| (t.refined.candidate.y, t.refined.candidate.x);
+        let at = |t: &Tested| new.index(t.refined.candidate.size, corner(t));
+        new.tests.iter().for_each(|t| first[at(t) + 1] += 1);
+        for i in 1..first.len() {
+            first[i] += first[i - 1];
+        }
+        let mut next = first.clone();
+        let mut sorted = new.tests.clone();
+        for t in &new.tests {
+            let slot = &mut next[at(t)];
+            sorted[*slot as usize] = t;
+            *slot += 1;
+        }
+        new.tests = sorted;
+        new.first = first;
+        new
+    }
+
+    fn index(&self, size: usize, (y, x): (usize, usize)) -> usize {
+        ((size - 1) * self.map.height + y) * self.map.width + x
+    }
+
+    fn at(&self, size: usize, corner: (usize, usize)) -> &[&'a Tested<'a>] {
+        let i = self.index(size, corner);
+        &self.tests[self.first[i] as usize..self.first[i + 1] as usize]
+    }
+}
+
 /// The flags: tests that pass at `level` over all tests, each place and energy once.
-pub(crate) fn select(
+pub(crate) fn select<'a>(
     rows: &Rows,
-    map: ScanMap<'_>,
+    map: ScanMap<'a>,
     null: Null<'_>,
     windows: &Windows,
     families: &[ScanFamily],
-    tested: &[Tested],
+    tested: &'a [Tested<'a>],
     tests: &Multiplicity,
     level: f64,
 ) -> Result<Vec<Flag>, StepError> {
     let bound_of =
         |t: &Tested| (level / tests.of(t.refined.candidate.family, t.ln_p, level).0).ln();
-    let passes = |t: &Tested| t.ln_p <= bound_of(t);
+    // Nothing passes without passing among the families flagged, the easier of the two.
+    let fewest = if tests.flagged.is_empty() { tests.all } else { tests.all.min(tests.again) };
+    let easiest = (level / fewest.max(1) as f64).ln();
+    let passes = |t: &Tested| t.ln_p <= easiest && t.ln_p <= bound_of(t);
     let passing: Vec<&Tested> = tested.iter().filter(|t| passes(t)).collect();
-    let mut at_place: BTreeMap<(usize, usize, usize), Vec<&Tested>> = BTreeMap::new();
-    for t in &passing {
-        let c = &t.refined.candidate;
-        at_place.entry((c.size, c.y, c.x)).or_default().push(t);
-    }
+    let sizes = tested.iter().map(|t| t.refined.candidate.size).max().unwrap_or(1);
+    let at_place = ByPlace::new(map, sizes, passing.clone());
     // An identified element may name a place where only a stranger's window passes.
-    let mut names_at: BTreeMap<(usize, usize, usize), Vec<&Tested>> = BTreeMap::new();
     let mut corners = vec![false; map.width * map.height];
-    at_place.keys().for_each(|&(_, y, x)| corners[y * map.width + x] = true);
-    for t in tested {
+    passing.iter().for_each(|t| {
+        corners[t.refined.candidate.y * map.width + t.refined.candidate.x] = true;
+    });
+    let names = |t: &&Tested| {
         let c = &t.refined.candidate;
-        if corners[c.y * map.width + c.x] && (families[c.family].known || passes(t)) {
-            names_at.entry((c.size, c.y, c.x)).or_default().push(t);
-        }
-    }
+        corners[c.y * map.width + c.x] && (families[c.family].known || passes(t))
+    };
+    let names_at = ByPlace::new(map, sizes, tested.iter().filter(names).collect());
     let mut explained: Vec<Vec<usize>> = vec![Vec::new(); map.width * map.height];
     let mut spectrum = PatchSpectrum::new(rows.meta().channels);
     let mut flags = Vec::new();
@@ -220,9 +286,8 @@ pub(crate) fn select(
             }
         }
         let rivals: Vec<&Tested> = names_at
-            .get(&(c.size, c.y, c.x))
-            .into_iter()
-            .flatten()
+            .at(c.size, (c.y, c.x))
+            .iter()
             .filter(|r| windows.overlap(r.refined.candidate.family, c.family))
             .copied()
             .collect();
@@ -256,17 +321,13 @@ pub(crate) fn select(
 }
 
 /// The smallest passing neighbourhood inside that of `t` that holds most of its excess.
-fn tightest<'a>(
-    t: &'a Tested,
-    at_place: &BTreeMap<(usize, usize, usize), Vec<&'a Tested>>,
-) -> &'a Tested {
+fn tightest<'a>(t: &'a Tested<'a>, at_place: &ByPlace<'a>) -> &'a Tested<'a> {
     let c = &t.refined.candidate;
     let excess = |t: &Tested| t.refined.candidate.counts as f64 - t.refined.expected;
     for size in 1..c.size {
         let inside = (c.y..=c.y + c.size - size)
-            .flat_map(|y| (c.x..=c.x + c.size - size).map(move |x| (size, y, x)))
-            .filter_map(|place| at_place.get(&place))
-            .flatten()
+            .flat_map(|y| (c.x..=c.x + c.size - size).map(move |x| (y, x)))
+            .flat_map(|corner| at_place.at(size, corner))
             .filter(|r| r.refined.candidate.family == c.family)
             .max_by(|a, b| excess(a).total_cmp(&excess(b)));
         if let Some(inside) = inside
@@ -285,9 +346,9 @@ fn name<'a>(
     null: Null<'_>,
     families: &[ScanFamily],
     spectrum: &mut PatchSpectrum,
-    first: &'a Tested,
-    rivals: &[&'a Tested],
-) -> Result<(&'a Tested, Vec<String>), StepError> {
+    first: &'a Tested<'a>,
+    rivals: &[&'a Tested<'a>],
+) -> Result<(&'a Tested<'a>, Vec<String>), StepError> {
     if rivals.len() < 2 {
         return Ok((first, Vec::new()));
     }
