@@ -349,7 +349,7 @@ fn leavened(mut table: Table, sums: &[f64]) -> Table {
 }
 
 /// Spectra (components x channels, each summing to 1) after at most `max_passes` more rounds over
-/// `rows`, started from `spectra` and `abundances` (rows x components).
+/// `rows`, started from `spectra` and `abundances` (rows x components), and the abundances at the last round.
 pub(crate) fn improve(
     passes: &dyn Passes,
     rows: &Rows,
@@ -358,7 +358,7 @@ pub(crate) fn improve(
     fixed: Fixed<'_>,
     max_passes: usize,
     tolerance: f64,
-) -> Result<Vec<f64>, StepError> {
+) -> Result<(Vec<f64>, Vec<f64>), StepError> {
     check_components(components)?;
     let table = Table::new(spectra, components, rows.meta().channels);
     let stop = Stop { passes: max_passes, tolerance };
@@ -374,7 +374,13 @@ pub(crate) fn improve(
         let begin = (table, padded(abundances, components));
         descend(passes, &mut InMemory(&problem, passes), begin, stop)?
     };
-    Ok(reached.table.spectra())
+    let (width, spectra) = (reached.table.width, reached.table.spectra());
+    Ok((spectra, unpadded(&reached.abundances, width, components)))
+}
+
+/// Abundances without the padding of the tables.
+fn unpadded(abundances: &[f64], width: usize, components: usize) -> Vec<f64> {
+    abundances.chunks_exact(width).flat_map(|w| &w[..components]).copied().collect()
 }
 
 /// Abundances with the padding of the tables.
@@ -489,7 +495,7 @@ pub(crate) fn refit_from(
     let width = table.width;
     let mut w = padded(abundances, components);
     solve_all(passes, rows, &table, fixed, &mut w)?;
-    Ok(w.chunks_exact(width).flat_map(|w| w[..components].iter().copied()).collect())
+    Ok(unpadded(&w, width, components))
 }
 
 /// Poisson deviance of every row: `2 sum_c (x ln(x/m) - x + m)` with `m = w h + fixed`.

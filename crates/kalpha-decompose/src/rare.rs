@@ -51,7 +51,7 @@ use kalpha_core::{
 };
 use kalpha_num::rng::Stream;
 use pile_up::Known;
-use scan::{Moments, ScanMap, Sweep, sweep};
+use scan::{Moments, ScanMap, Sweep, skipping, sweep};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -214,7 +214,8 @@ fn few_pixels(abundances: &[f64], components: usize, width: usize) -> (Vec<FewPi
 /// Tests every place of a map against the fit by `spectra`.
 ///
 /// `rows`: raw counts (strobe peak and masked pixels emptied) on the grid `[lines, columns]`;
-/// `spectra`: components x channels, each summing to 1; `pile_up`: that of the sum spectrum.
+/// `spectra`: components x channels, each summing to 1; `near`: abundances to start from, rows x
+/// components, empty for none; `pile_up`: that of the sum spectrum.
 ///
 /// # Errors
 /// When the grid does not fill the rows, a profile has another number of channels, no family is
@@ -223,7 +224,7 @@ pub fn guard(
     passes: &dyn Passes,
     rows: &Rows,
     grid: [usize; 2],
-    spectra: &[f64],
+    (spectra, near): (&[f64], &[f64]),
     components: usize,
     families: &[ScanFamily],
     pile_up: Option<PileUp<'_>>,
@@ -233,7 +234,10 @@ pub fn guard(
     let channels = rows.meta().channels;
     let [height, width] = grid;
     let none = Fixed::default();
-    let mut abundances = nmf_kl::refit(passes, rows, spectra, components, none)?;
+    let mut abundances = match near.len() == rows.meta().rows * components {
+        true => nmf_kl::refit_from(passes, rows, spectra, near, components, none)?,
+        false => nmf_kl::refit(passes, rows, spectra, components, none)?,
+    };
     let (few, carriers) = few_pixels(&abundances, components, width);
     let mut spectra = spectra.to_vec();
     let mut others = Rows::clone(rows);
@@ -243,7 +247,7 @@ pub fn guard(
         others = Arc::new(ExcludeChannels::new(others, 0..0, Some(masked.into())));
         let (most, tolerance) = (FORGET_PASSES, FORGET_TOLERANCE);
         let begin = (&spectra[..], &abundances[..]);
-        spectra = nmf_kl::improve(passes, &others, begin, components, none, most, tolerance)?;
+        (spectra, _) = nmf_kl::improve(passes, &others, begin, components, none, most, tolerance)?;
         abundances = nmf_kl::refit_from(passes, rows, &spectra, &abundances, components, none)?;
     }
     let mut known = Known::default();
@@ -278,7 +282,7 @@ pub fn guard(
     let tests = found.tests;
     let own = own_maps(passes, rows, map, null, &windows, &sizes, tests, families.len(), params)?;
     let refined = refine(passes, rows, map, null, &windows, &own.noise, found.candidates)?;
-    let mut moments = found.moments;
+    let mut moments = found.moments.clone();
     let mut skip = vec![false; rows.meta().rows];
     let mut round = 0;
     let (inflation, tested, mut flags) = loop {
@@ -301,7 +305,7 @@ pub fn guard(
         if now == before || !rare || round == INFLATION_ROUNDS {
             break (inflation, tested, flags);
         }
-        moments = sweep(passes, ScanMap { skip: &skip, ..map }, &sizes, families.len())?.moments;
+        moments = skipping(passes, ScanMap { skip: &skip, ..map }, &sizes, &found.moments)?;
     };
     let discoveries = tested.iter().filter(|t| t.q <= params.level).count();
     let places = own::Places { rows, map, null, windows: &windows, families, level: params.level };

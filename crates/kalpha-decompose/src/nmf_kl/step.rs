@@ -34,7 +34,6 @@ impl kalpha_core::Map for Copy {
 }
 
 /// All values of small rows, such as abundances.
-#[cfg(test)]
 pub(crate) fn read_rows(
     passes: &dyn kalpha_core::Passes,
     rows: &kalpha_core::Rows,

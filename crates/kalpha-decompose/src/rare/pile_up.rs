@@ -22,6 +22,7 @@ use crate::nmf_kl::table::Columns;
 use crate::nmf_kl::{self, Fixed};
 use kalpha_core::{Passes, Rows, StepError};
 use kalpha_physics::pileup::{SumPileUp, measured_pairs};
+use std::sync::Arc;
 
 /// Pile-up of the sum spectrum with the energies of its channels.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,8 @@ const LEAST_SHARE: f64 = 1e-3;
 const LEAST_KEPT: f64 = 0.05;
 /// Rounds of taking out and improving.
 const ROUNDS: usize = 2;
+/// Passes of all rounds but the last: the pile-up they lead to needs no more.
+const FIRST_PASSES: usize = 3;
 
 impl PileUp<'_> {
     /// Whether there is any to model.
@@ -119,11 +122,21 @@ pub(crate) fn separate(
             pairs.take_out(&mut spectra, components);
         }
         known = pairs.of_rows(&abundances, components, pile_up.of_sum.relative_sigma);
-        let (most, tolerance) = (FORGET_PASSES, FORGET_TOLERANCE);
+        let last = round + 1 == ROUNDS;
+        let most = if last { FORGET_PASSES } else { FIRST_PASSES };
         let fixed = known.fixed();
         let begin = (&spectra[..], &abundances[..]);
-        spectra = nmf_kl::improve(passes, fitted, begin, components, fixed, most, tolerance)?;
-        abundances = nmf_kl::refit_from(passes, rows, &spectra, &abundances, components, fixed)?;
+        let tolerance = FORGET_TOLERANCE;
+        let near;
+        (spectra, near) =
+            nmf_kl::improve(passes, fitted, begin, components, fixed, most, tolerance)?;
+        if Arc::ptr_eq(rows, fitted) {
+            abundances = near;
+        }
+        if last || !Arc::ptr_eq(rows, fitted) {
+            abundances =
+                nmf_kl::refit_from(passes, rows, &spectra, &abundances, components, fixed)?;
+        }
     }
     let pairs = Pairs::new(pile_up, &spectra, components, &abundances);
     known = pairs.of_rows(&abundances, components, known.relative_sigma);

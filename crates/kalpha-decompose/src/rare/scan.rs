@@ -29,7 +29,7 @@ pub(crate) struct ScanMap<'a> {
     pub shares: &'a [f64],
     /// Known part of the mean of each window, pixels x lanes; empty for none.
     pub known: &'a [f32],
-    /// Pixels whose neighbourhoods do not enter the moments; empty for none.
+    /// Pixels whose neighbourhoods [`skipping`] leaves out; empty for none.
     pub skip: &'a [bool],
 }
 
@@ -37,7 +37,28 @@ impl ScanMap<'_> {
     /// True when a neighbourhood holds a pixel to skip.
     fn skips(&self, top: usize, left: usize, size: usize) -> bool {
         let line = |y: usize| y * self.width + left..y * self.width + left + size;
-        !self.skip.is_empty() && (top..top + size).any(|y| self.skip[line(y)].contains(&true))
+        (top..top + size).any(|y| self.skip.get(line(y)).is_some_and(|s| s.contains(&true)))
+    }
+
+    /// Adds the moments of one neighbourhood, as a sweep would.
+    fn add_one(&self, top: usize, left: usize, size: usize, out: &mut [Moments]) {
+        for (f, sum) in out.iter_mut().enumerate() {
+            let (mut counts, mut mean) = (0.0f64, 1e-9f64);
+            for y in top..top + size {
+                for p in y * self.width + left..y * self.width + left + size {
+                    counts += f64::from(self.counts[p * self.lanes + f]);
+                    let w = &self.abundances[p * self.components..(p + 1) * self.components];
+                    let mixed = w.iter().zip(self.shares.iter().skip(f).step_by(self.lanes));
+                    mean += mixed.map(|(w, s)| w * s).sum::<f64>() + self.known_at(p, f);
+                }
+            }
+            let excess = counts - mean;
+            let over = (excess - f64::from(SCREEN_OFFSET)).max(0.0);
+            if over * over <= f64::from(SCREEN_SIGMA * SCREEN_SIGMA) * mean {
+                let square = excess * excess;
+                sum.add(&Moments { n: 1.0, mean, second: square, fourth: square * square });
+            }
+        }
     }
 
     /// Known part of the mean of a window in a pixel.
@@ -76,6 +97,14 @@ impl Moments {
         self.mean += other.mean;
         self.second += other.second;
         self.fourth += other.fourth;
+    }
+
+    /// Takes `other`, a part of it, away.
+    fn take(&mut self, other: &Self) {
+        self.n -= other.n;
+        self.mean -= other.mean;
+        self.second -= other.second;
+        self.fourth -= other.fourth;
     }
 
     /// Variance over mean and its standard error for neighbourhoods of `cells` pixels (which
@@ -140,6 +169,41 @@ pub(crate) fn sweep(
         total.moments.iter_mut().zip(&part.moments).for_each(|(a, b)| a.add(b));
     }
     Ok(total)
+}
+
+/// The moments `whole` of a sweep that skipped nothing, without the neighbourhoods that hold a
+/// pixel to skip: these are few, so they are summed one by one.
+pub(crate) fn skipping(
+    passes: &dyn Passes,
+    map: ScanMap<'_>,
+    sizes: &[usize],
+    whole: &[Moments],
+) -> Result<Vec<Moments>, StepError> {
+    let bands = map.height.div_ceil(BAND);
+    let slots: Vec<Mutex<Vec<Moments>>> = (0..bands).map(|_| Mutex::default()).collect();
+    passes.parallel(bands, &|job| {
+        passes.ctx().checkpoint()?;
+        let mut out = vec![Moments::default(); sizes.len() * map.lanes];
+        for (scale, &size) in sizes.iter().enumerate() {
+            if size > map.height || size > map.width {
+                continue;
+            }
+            let end = ((job + 1) * BAND).min(map.height - size + 1);
+            for y in job * BAND..end {
+                for x in (0..=map.width - size).filter(|&x| map.skips(y, x, size)) {
+                    map.add_one(y, x, size, &mut out[scale * map.lanes..(scale + 1) * map.lanes]);
+                }
+            }
+        }
+        *slots[job].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = out;
+        Ok(())
+    })?;
+    let mut kept = whole.to_vec();
+    for slot in slots {
+        let part = slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        kept.iter_mut().zip(&part).for_each(|(a, b)| a.take(b));
+    }
+    Ok(kept)
 }
 
 /// Neighbourhoods of one size whose top line is in `first..end`.
@@ -226,7 +290,6 @@ impl Band<'_> {
                     mean.iter_mut().zip(row).for_each(|(m, s)| *m += w * s);
                 }
                 mean.iter_mut().zip(&patch_known).for_each(|(m, known)| *m += known.max(0.0));
-                let used = if map.skips(y, left, size) { 0.0f32 } else { 1.0 };
                 let mut any = 0.0;
                 for f in 0..lanes {
                     let excess = patch[f] - mean[f];
@@ -235,7 +298,7 @@ impl Band<'_> {
                     let hit = if over * over > limit { 1.0f32 } else { 0.0 };
                     hits[f] = hit;
                     any += hit;
-                    let keep = used * (1.0 - hit);
+                    let keep = 1.0 - hit;
                     let square = excess * excess;
                     sums[f][0] += keep;
                     sums[f][1] += keep * mean[f];

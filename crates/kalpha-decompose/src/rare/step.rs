@@ -3,6 +3,7 @@
 use super::PileUp;
 use super::{Flags, Params, ScanFamily, diagnostics, guard};
 use crate::nmf_kl::EndMembers;
+use crate::nmf_kl::step::read_rows;
 use kalpha_core::{
     ArtefactType, Axis, Buffer, DType, DenseRows, DenseValues, InputMeta, NoiseModel, Outputs,
     Plan, Port, RowsMeta, Step, StepError,
@@ -57,11 +58,12 @@ fn grid_of(meta: &RowsMeta) -> [usize; 2] {
 impl Step for RareStep {
     type Params = Params;
     const ID: &'static str = "rare";
-    const REVISION: u32 = 3;
+    const REVISION: u32 = 4;
     const ABOUT: &'static str = "Rare-phase guard: what the end-members leave unexplained";
     const INPUTS: &'static [Port] = &[
         Port::rows("spectra", "raw counts"),
         Port::whole("end_members", EndMembers::KIND, "the fit that is the null"),
+        Port::rows("abundances", "its abundances, to start from").optional(),
         Port::whole("energy_scale", EnergyScale::KIND, "calibrated energies, elements found")
             .optional(),
         Port::whole("pile_up", SumPileUp::KIND, "pile-up of the sum spectrum").optional(),
@@ -98,8 +100,15 @@ impl Step for RareStep {
             let pile_up =
                 inputs.optional::<SumPileUp>("pile_up")?.map(|of_sum| PileUp { energies, of_sum });
             let (spectra, k) = (&model.spectra, model.components);
+            let near = match inputs.rows("abundances") {
+                Ok(near) if near.meta().channels == k => read_rows(passes, near)?,
+                _ => Vec::new(),
+            };
             let grid = grid_of(&meta);
-            let found = guard(passes, rows, grid, spectra, k, &families, pile_up, &params)?;
+            let found = {
+                let fit = (&spectra[..], &near[..]);
+                guard(passes, rows, grid, fit, k, &families, pile_up, &params)?
+            };
             let values = DenseValues::F64(Buffer::from(found.deviance));
             let mut outputs =
                 Outputs::new().rows("deviance", Arc::new(DenseRows::new(out, values)?));

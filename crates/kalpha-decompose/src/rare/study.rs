@@ -375,7 +375,7 @@ fn one(
     let factors = nmf_kl(passes, &rows, PHASES, &nmf, none)?;
     let spectra = &factors.end_members.spectra;
     let guarded =
-        guard(passes, &rows, [SIDE, SIDE], spectra, PHASES, &world.families, None, params)?;
+        guard(passes, &rows, [SIDE, SIDE], (spectra, &[]), PHASES, &world.families, None, params)?;
     let name = &world.families[world.planted].family;
     for &p in &planted {
         let mut here = guarded.flags.flags.iter().filter(|f| f.rows(SIDE).any(|r| r == p));

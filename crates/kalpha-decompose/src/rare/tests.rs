@@ -64,8 +64,8 @@ fn a_pure_pixel_cannot_explain_itself() {
     assert!(own > 0.1, "the pixel made no end-member: {own}");
     let spectra = &factors.end_members.spectra;
     let grid = [side, side];
-    let found =
-        guard(&passes, &rows, grid, spectra, 3, &families, None, &Params::default()).unwrap();
+    let found = guard(&passes, &rows, grid, (spectra, &[]), 3, &families, None, &Params::default())
+        .unwrap();
     assert_eq!(found.flags.few_pixels.len(), 1, "{:?}", found.flags.few_pixels);
     assert_eq!(found.flags.few_pixels[0].pixel, [10, 20]);
     let flag = &found.flags.flags[0];
@@ -123,8 +123,9 @@ fn a_grain_gets_an_end_member_that_finds_its_like() {
     let factors = crate::nmf_kl::nmf_kl(&passes, &rows, 2, &params, none).unwrap();
     let spectra = &factors.end_members.spectra;
     let params = Params { bootstrap_rows: side * side, bootstrap_maps: 1, ..Params::default() };
-    let found =
-        guard(&passes, &rows, [side; 2], spectra, 2, &families, None, &params).unwrap().flags;
+    let found = guard(&passes, &rows, [side; 2], (spectra, &[]), 2, &families, None, &params)
+        .unwrap()
+        .flags;
     assert_eq!(found.own.len(), 1, "{:?}", found.flags);
     let member = &found.own[0];
     assert_eq!(member.elements, ["at40", "at60"]);
@@ -216,7 +217,9 @@ fn pile_up_of_two_phases_is_no_discovery_and_hides_none() {
         let pile_up = Some(PileUp { energies: &energies, of_sum });
         let spectra = &factors.end_members.spectra;
         let params = Params { bootstrap_rows: side * side, bootstrap_maps: 1, ..Params::default() };
-        guard(&passes, &rows, [side; 2], spectra, 2, &families, pile_up, &params).unwrap().flags
+        guard(&passes, &rows, [side; 2], (spectra, &[]), 2, &families, pile_up, &params)
+            .unwrap()
+            .flags
     };
     let of_sum = SumPileUp {
         first_channel: 0,
@@ -253,7 +256,16 @@ fn wrong_input_is_an_error() {
         known: false,
     };
     let run = |grid, families: &[ScanFamily]| {
-        guard(&Serial::default(), &rows, grid, &[0.25; 4], 1, families, None, &Params::default())
+        guard(
+            &Serial::default(),
+            &rows,
+            grid,
+            (&[0.25; 4], &[]),
+            1,
+            families,
+            None,
+            &Params::default(),
+        )
     };
     assert!(run([2, 2], &[family(4)]).is_err());
     assert!(run([1, 1], &[]).is_err());
