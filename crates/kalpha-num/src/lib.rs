@@ -1,6 +1,7 @@
 //! Numerical kernels: Gram matrices, eigenpairs, least squares, statistics, random numbers.
 
 pub mod banded;
+pub mod dual;
 pub mod eigen;
 pub mod gram;
 pub mod lanes;

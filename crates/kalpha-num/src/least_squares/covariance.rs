@@ -1,0 +1,161 @@
+//! What a minimum says of its parameters.
+
+use super::{
+    Bounds, LeastSquaresError, LevenbergMarquardt, Problem,
+    householder::{back_substitute, dot},
+};
+
+/// A direction this much shorter than its columns, after all others are projected out, is not
+/// determined: a hundred thousand times the rounding of a Jacobian.
+const DEPENDENT: f64 = 1e-11;
+/// Share of the undetermined direction from which a parameter is part of it.
+const PART: f64 = 1e-3;
+
+/// Covariance at a minimum, for residuals in units of their standard deviations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Covariance {
+    /// Parameters.
+    pub n: usize,
+    /// `(JᵀJ)⁻¹` over the parameters that the data determine, n x n row-major. NaN in the rows and
+    /// columns of the others: those at a bound and those not identified.
+    pub matrix: Vec<f64>,
+    /// True for a parameter at one of its bounds.
+    pub at_bound: Vec<bool>,
+    /// True for a parameter that the data do not determine: without effect, or with the same
+    /// effect as others.
+    pub unidentified: Vec<bool>,
+    /// Smallest pivot of the scaled Jacobian, between 0 and 1: how far the parameters that are left
+    /// are from dependent.
+    pub pivot: f64,
+}
+
+impl Covariance {
+    /// Standard deviation of parameter `j`; NaN where there is none.
+    pub fn sigma(&self, j: usize) -> f64 {
+        self.matrix.get(j * self.n + j).map_or(f64::NAN, |v| v.sqrt())
+    }
+
+    /// Correlation of two parameters; NaN where there is none.
+    pub fn correlation(&self, i: usize, j: usize) -> f64 {
+        let c = self.matrix.get(i * self.n + j).copied().unwrap_or(f64::NAN);
+        c / (self.sigma(i) * self.sigma(j))
+    }
+}
+
+impl LevenbergMarquardt {
+    /// Covariance of `problem` at `x`, a minimum. Parameters at a bound count as known.
+    ///
+    /// # Errors
+    /// [`LeastSquaresError::NotFinite`] where the Jacobian is not.
+    pub fn covariance(
+        &mut self,
+        problem: &mut dyn Problem,
+        x: &[f64],
+        m: usize,
+        bounds: Bounds<'_>,
+    ) -> Result<Covariance, LeastSquaresError> {
+        let n = x.len();
+        self.residuals.resize(m, 0.0);
+        self.jacobian.resize(m * n, 0.0);
+        (self.m, self.n) = (m, n);
+        let objective = problem.evaluate(x, &mut self.residuals);
+        problem.jacobian(x, &mut self.residuals, &mut self.jacobian);
+        if !objective.is_finite() || self.jacobian.iter().any(|v| !v.is_finite()) {
+            return Err(LeastSquaresError::NotFinite);
+        }
+        let at_bound: Vec<bool> = (0..n).map(|j| bounds.touches(j, x[j])).collect();
+        let mut unidentified = vec![false; n];
+        // A column that is zero beside what its parameter could do is caught here, before scaling.
+        let norms: Vec<f64> =
+            self.jacobian.chunks_exact(m.max(1)).map(|c| dot(c, c).sqrt()).collect();
+        let mut kept: Vec<usize> = Vec::new();
+        for j in 0..n {
+            if norms[j] == 0.0 {
+                unidentified[j] = !at_bound[j];
+            } else if !at_bound[j] {
+                kept.push(j);
+            }
+        }
+        for &j in &kept {
+            let inverse = norms[j].recip();
+            self.jacobian[j * m..(j + 1) * m].iter_mut().for_each(|v| *v *= inverse);
+        }
+        let (order, triangle, rank) = pivoted(&mut self.jacobian, m, &kept);
+        let size = kept.len();
+        // Null vectors: which parameters may move together without changing the model.
+        for k in rank..size {
+            let mut v: Vec<f64> = triangle[k * size..k * size + rank].to_vec();
+            let square: Vec<f64> = leading(&triangle, size, rank);
+            back_substitute(&square, rank, &mut v);
+            unidentified[order[k]] = true;
+            for (i, share) in v.iter().enumerate() {
+                if share.abs() > PART {
+                    unidentified[order[i]] = true;
+                }
+            }
+        }
+        let pivot = if rank == 0 { 0.0 } else { triangle[(rank - 1) * (size + 1)].abs() };
+        let mut matrix = vec![f64::NAN; n * n];
+        let square = leading(&triangle, size, rank);
+        // Columns of R⁻¹ as rows.
+        let mut inverse = vec![0.0; rank * rank];
+        for (k, row) in inverse.chunks_exact_mut(rank.max(1)).enumerate() {
+            row[k] = 1.0;
+            back_substitute(&square, rank, row);
+        }
+        for a in 0..rank {
+            for b in 0..rank {
+                let (i, j) = (order[a], order[b]);
+                if unidentified[i] || unidentified[j] {
+                    continue;
+                }
+                let sum: f64 =
+                    (0..rank).map(|k| inverse[k * rank + a] * inverse[k * rank + b]).sum();
+                matrix[i * n + j] = sum / (norms[i] * norms[j]);
+            }
+        }
+        Ok(Covariance { n, matrix, at_bound, unidentified, pivot })
+    }
+}
+
+fn leading(triangle: &[f64], size: usize, rank: usize) -> Vec<f64> {
+    (0..rank).flat_map(|k| triangle[k * size..k * size + rank].iter().copied()).collect()
+}
+
+/// Gram-Schmidt, twice per column, taking the longest column left at each step: order of the
+/// columns, triangle (column by column in that order), rank.
+fn pivoted(a: &mut [f64], m: usize, columns: &[usize]) -> (Vec<usize>, Vec<f64>, usize) {
+    let size = columns.len();
+    let mut order = columns.to_vec();
+    let mut triangle = vec![0.0; size * size];
+    let mut rank = size;
+    for k in 0..size {
+        let norm = |j: usize, a: &[f64]| {
+            let c = &a[j * m..(j + 1) * m];
+            dot(c, c).sqrt()
+        };
+        let best = (k..size)
+            .max_by(|&p, &q| norm(order[p], a).total_cmp(&norm(order[q], a)).then(q.cmp(&p)))
+            .unwrap_or(k);
+        order.swap(k, best);
+        for i in 0..k {
+            triangle.swap(k * size + i, best * size + i);
+        }
+        let length = norm(order[k], a);
+        if length <= DEPENDENT {
+            rank = k;
+            break;
+        }
+        triangle[k * size + k] = length;
+        let q: Vec<f64> = a[order[k] * m..(order[k] + 1) * m].iter().map(|v| v / length).collect();
+        for c in k + 1..size {
+            let column = &mut a[order[c] * m..(order[c] + 1) * m];
+            for _ in 0..2 {
+                let s = dot(&q, column);
+                triangle[c * size + k] += s;
+                column.iter_mut().zip(&q).for_each(|(x, q)| *x -= s * q);
+            }
+        }
+    }
+    (order, triangle, rank)
+}
