@@ -1,3 +1,4 @@
-//! Fits of spectra: line families and integration windows.
+//! Fits of spectra: peaks of any shape, line families and integration windows.
 
 pub mod eds;
+pub mod peaks;

@@ -141,12 +141,15 @@ impl<const N: usize> Sub for Dual<N> {
         self.zip(o, self.re - o.re, |a, b| a - b)
     }
 }
+// The rules for products and quotients hold other operations than their own.
+#[allow(clippy::suspicious_arithmetic_impl)]
 impl<const N: usize> Mul for Dual<N> {
     type Output = Self;
     fn mul(self, o: Self) -> Self {
         self.zip(o, self.re * o.re, |a, b| a * o.re + self.re * b)
     }
 }
+#[allow(clippy::suspicious_arithmetic_impl)]
 impl<const N: usize> Div for Dual<N> {
     type Output = Self;
     fn div(self, o: Self) -> Self {

@@ -10,6 +10,8 @@ mod marquardt;
 #[cfg(test)]
 mod nist_strd;
 mod problem;
+#[cfg(test)]
+mod tests;
 
 use thiserror::Error;
 

@@ -3,6 +3,7 @@
 pub mod banded;
 pub mod dual;
 pub mod eigen;
+pub mod faddeeva;
 pub mod gram;
 pub mod lanes;
 pub mod least_squares;

@@ -383,7 +383,7 @@ impl LevenbergMarquardt {
             let length = self.length() / self.norm(x);
             // A singular triangle, or steps that no longer shrink: rounding.
             failed = if length < 0.9 * last { 0 } else { failed + 1 };
-            if failed == POLISH_PATIENCE || !(length <= 1e-2) {
+            if failed == POLISH_PATIENCE || length.is_nan() || length > 1e-2 {
                 return;
             }
             last = last.min(length);
@@ -393,7 +393,7 @@ impl LevenbergMarquardt {
             let after = problem.evaluate(&self.trial, &mut self.trial_residuals);
             *evaluations += 1;
             // A step of length 1e-2 may not climb; what is left is rounding of the objective.
-            if !(after <= *objective * (1.0 + 1e-10)) {
+            if after.is_nan() || after > *objective * (1.0 + 1e-10) {
                 return;
             }
             x.copy_from_slice(&self.trial);
@@ -539,7 +539,7 @@ fn check(n: usize, m: usize, bounds: Bounds<'_>) -> Result<(), LeastSquaresError
     }
     for parameter in 0..n {
         let (lower, upper) = (bounds.lower(parameter), bounds.upper(parameter));
-        if !(lower <= upper) {
+        if lower.is_nan() || upper.is_nan() || lower > upper {
             return Err(LeastSquaresError::Bounds { parameter, lower, upper });
         }
     }

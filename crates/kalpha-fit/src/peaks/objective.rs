@@ -1,0 +1,223 @@
+//! The objective of a fit: weighted squares or Poisson deviance, with an analytic Jacobian.
+//!
+//! Squares: `F = sum w (f - y)²`. Poisson: `F = 2 sum [f - y + y ln(y / f)]`, residuals
+//! `(f - y) / sqrt(f)`: its normal matrix is Fisher's information, so that Levenberg-Marquardt becomes
+//! damped Fisher scoring. Ties enter by the chain rule.
+//!
+//! Source: Baker and Cousins (1984), Nucl. Instrum. Methods 221, 437,
+//! doi:10.1016/0167-5087(84)90016-4.
+
+use super::{Component, PeakModel, expression::Sweep, linear::LinearSolver, model::Layout};
+use kalpha_num::least_squares::{Bounds, Problem};
+
+/// What is minimised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Measure<'a> {
+    /// Squares, with roots of weights.
+    Squares(&'a [f64]),
+    /// Deviance of counts.
+    Deviance,
+}
+
+/// Buffers of an objective, kept from fit to fit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    pub(super) full: Vec<f64>,
+    value: Vec<f64>,
+    pub(super) model: Vec<f64>,
+    /// Derivatives to all parameters, column by column.
+    slopes: Vec<f64>,
+    tie_slopes: Vec<f64>,
+    sweep: Sweep,
+    linear: LinearSolver,
+}
+
+/// A model, data and a measure of their difference.
+pub(super) struct Objective<'a> {
+    components: &'a [Component],
+    layout: &'a Layout,
+    x: &'a [f64],
+    y: &'a [f64],
+    measure: Measure<'a>,
+    bounds: Bounds<'a>,
+    /// Amplitudes are solved for at every trial.
+    pub(super) projects: bool,
+    pub(super) memory: &'a mut Memory,
+}
+
+impl<'a> Objective<'a> {
+    /// `start` holds all parameters, the fixed ones with their values.
+    pub(super) fn new(
+        model: &'a PeakModel,
+        x: &'a [f64],
+        y: &'a [f64],
+        measure: Measure<'a>,
+        bounds: Bounds<'a>,
+        start: &[f64],
+        memory: &'a mut Memory,
+    ) -> Self {
+        let layout = &model.layout;
+        let (m, n) = (x.len(), layout.names.len());
+        memory.full.clear();
+        memory.full.extend_from_slice(start);
+        memory.value.resize(m, 0.0);
+        memory.model.resize(m, 0.0);
+        memory.slopes.resize(m * n, 0.0);
+        memory.tie_slopes.resize(layout.ties.len() * layout.free.len(), 0.0);
+        let projects = false;
+        Self { components: model.components(), layout, x, y, measure, bounds, projects, memory }
+    }
+
+    /// The model at `free`, into the memory; false where a parameter is outside its domain.
+    pub(super) fn model(&mut self, free: &[f64], with_slopes: bool) -> bool {
+        let Self { components, layout, x, .. } = self;
+        let Memory { full, value, model, slopes, tie_slopes, sweep, .. } = &mut *self.memory;
+        layout.expand(free, full, sweep);
+        let inside = |k: usize| full[k] >= layout.lower[k] && full[k] <= layout.upper[k];
+        // Free ones are kept inside; NaN is nowhere inside.
+        if !layout.ties.iter().all(|(k, _)| inside(*k)) {
+            return false;
+        }
+        let m = x.len();
+        model.fill(0.0);
+        for (component, first) in components.iter().zip(&layout.first) {
+            let n = component.parameters.len();
+            let columns = with_slopes.then(|| &mut slopes[first * m..(first + n) * m]);
+            component.shape.evaluate(x, &full[*first..first + n], value, columns);
+            model.iter_mut().zip(value.iter()).for_each(|(sum, v)| *sum += v);
+        }
+        if with_slopes {
+            layout.tie_slopes(full, tie_slopes, sweep);
+        }
+        true
+    }
+
+    /// Derivatives of the model to the free parameters, after [`Objective::model`] with slopes.
+    pub(super) fn columns(&self, jacobian: &mut [f64]) {
+        let (m, n) = (self.x.len(), self.layout.free.len());
+        let Memory { slopes, tie_slopes, .. } = &*self.memory;
+        let parts = self.layout.first.len();
+        let variables = match parts {
+            0 => 0,
+            _ => self.layout.first[parts - 1] + self.components[parts - 1].parameters.len(),
+        };
+        for (f, column) in jacobian.chunks_exact_mut(m).enumerate() {
+            let k = self.layout.free[f];
+            match k < variables {
+                true => column.copy_from_slice(&slopes[k * m..(k + 1) * m]),
+                // A variable acts through ties alone.
+                false => column.fill(0.0),
+            }
+            for (t, (k, _)) in self.layout.ties.iter().enumerate() {
+                let d = tie_slopes[t * n + f];
+                if d != 0.0 && *k < variables {
+                    let share = &slopes[k * m..(k + 1) * m];
+                    column.iter_mut().zip(share).for_each(|(c, s)| *c += d * s);
+                }
+            }
+        }
+    }
+
+    /// Solves for the amplitudes with everything else held.
+    pub(super) fn solve_linear(&mut self, free: &mut [f64]) {
+        let layout = self.layout;
+        if !layout.linear.iter().any(|l| *l) {
+            return;
+        }
+        let Measure::Squares(root) = self.measure else { return };
+        if !self.model(free, true) {
+            return;
+        }
+        let m = self.x.len();
+        let mut solver = std::mem::take(&mut self.memory.linear);
+        let jacobian = solver.columns(m, free.len());
+        self.columns(jacobian);
+        solver.solve(&layout.linear, root, self.y, &self.memory.model, self.bounds, free);
+        self.memory.linear = solver;
+    }
+
+    /// Index of the first point where counts are and the model is not positive.
+    pub(super) fn not_positive(&self) -> Option<usize> {
+        (0..self.y.len()).find(|i| {
+            let f = self.memory.model[*i];
+            !(f > 0.0 || (f == 0.0 && self.y[*i] == 0.0))
+        })
+    }
+}
+
+impl Problem for Objective<'_> {
+    fn evaluate(&mut self, free: &[f64], residuals: &mut [f64]) -> f64 {
+        if !self.model(free, false) {
+            residuals.fill(f64::NAN);
+            return f64::INFINITY;
+        }
+        let model = &self.memory.model;
+        match self.measure {
+            Measure::Squares(root) => {
+                for (i, r) in residuals.iter_mut().enumerate() {
+                    *r = (model[i] - self.y[i]) * root[i];
+                }
+                squares(residuals)
+            }
+            Measure::Deviance => {
+                let mut sum = 0.0;
+                for (i, r) in residuals.iter_mut().enumerate() {
+                    let (f, y) = (model[i], self.y[i]);
+                    if f > 0.0 {
+                        *r = (f - y) / f.sqrt();
+                        sum += f - y + if y > 0.0 { y * (y / f).ln() } else { 0.0 };
+                    } else if f == 0.0 && y == 0.0 {
+                        *r = 0.0;
+                    } else {
+                        return f64::INFINITY;
+                    }
+                }
+                2.0 * sum
+            }
+        }
+    }
+
+    fn jacobian(&mut self, free: &[f64], _: &mut [f64], jacobian: &mut [f64]) {
+        if !self.model(free, true) {
+            jacobian.fill(f64::NAN);
+            return;
+        }
+        self.columns(jacobian);
+        let m = self.x.len();
+        match self.measure {
+            Measure::Squares(root) => {
+                for column in jacobian.chunks_exact_mut(m) {
+                    column.iter_mut().zip(root).for_each(|(c, w)| *c *= w);
+                }
+            }
+            Measure::Deviance => {
+                let Memory { value, model, .. } = &mut *self.memory;
+                for (root, f) in value.iter_mut().zip(model.iter()) {
+                    *root = if *f > 0.0 { f.sqrt().recip() } else { 0.0 };
+                }
+                for column in jacobian.chunks_exact_mut(m) {
+                    column.iter_mut().zip(value.iter()).for_each(|(c, w)| *c *= w);
+                }
+            }
+        }
+    }
+
+    fn project(&mut self, free: &mut [f64]) {
+        if self.projects {
+            self.solve_linear(free);
+        }
+    }
+}
+
+/// Sum of squares in eight sums, in a fixed order.
+fn squares(values: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let chunks = values.chunks_exact(8);
+    let tail: f64 = chunks.remainder().iter().map(|v| v * v).sum();
+    for chunk in chunks {
+        for (s, v) in sums.iter_mut().zip(chunk) {
+            *s += v * v;
+        }
+    }
+    sums.iter().sum::<f64>() + tail
+}
