@@ -16,6 +16,11 @@ pub struct Pls {
     y_mean: f64,
     /// Coefficients after 1, 2, .. components, one after the other.
     coefficients: Vec<f64>,
+    /// `r` of each component: scores are `(x - mean) . r`.
+    rotations: Vec<f64>,
+    /// Sum of the squared scores of each component.
+    score_squares: Vec<f64>,
+    rows: usize,
 }
 
 /// Why there is no calibration.
@@ -83,6 +88,7 @@ impl Pls {
             }
             sum
         };
+        let mut score_squares = Vec::with_capacity(components);
         let (x_size, y_size) = (dot(&e, &e).sqrt(), dot(&f, &f).sqrt());
         for found in 0..components {
             let mut w = against(&e, &f);
@@ -113,8 +119,21 @@ impl Pls {
             coefficients.extend_from_slice(&so_far);
             loadings.push(p);
             turned.push(r);
+            score_squares.push(tt);
         }
-        Ok(Self { columns, x_mean, y_mean, coefficients })
+        let rotations = turned.concat();
+        Ok(Self { columns, x_mean, y_mean, coefficients, rotations, score_squares, rows })
+    }
+
+    /// How far a spectrum stands from those of the calibration: `1/n + sum_a t_a² / sum_i t_ia²` over
+    /// its scores; the mean over the n of the calibration is `(1 + components) / n`.
+    pub fn leverage(&self, x: &[f64]) -> f64 {
+        let directions = self.rotations.chunks_exact(self.columns).zip(&self.score_squares);
+        let scores = directions.map(|(r, squares)| {
+            let t: f64 = r.iter().zip(x).zip(&self.x_mean).map(|((r, x), m)| r * (x - m)).sum();
+            t * t / squares
+        });
+        1.0 / self.rows as f64 + scores.sum::<f64>()
     }
 
     /// Components fitted.
@@ -166,6 +185,9 @@ mod tests {
         let (a, b) = pls.coefficients(7);
         let left: Vec<f64> =
             (0..12).map(|r| y[r] - a - (0..7).map(|c| b[c] * x[r * 7 + c]).sum::<f64>()).collect();
+        // Leverages of a calibration sum to its coefficients, the mean among them.
+        let sum: f64 = x.chunks_exact(7).map(|row| pls.leverage(row)).sum();
+        assert!((sum - 8.0).abs() < 1e-9, "{sum}");
         for c in 0..7 {
             let g: f64 = (0..12).map(|r| left[r] * x[r * 7 + c]).sum();
             assert!(g.abs() < 1e-9, "{c} {g}");

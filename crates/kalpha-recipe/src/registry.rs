@@ -72,6 +72,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<Background<baseline::linear::Linear>>::new(),
     &Registered::<Background<baseline::power_law::PowerLaw>>::new(),
     &Registered::<Background<baseline::plasmon_tail::PlasmonTail>>::new(),
+    &Registered::<Background<baseline::bremsstrahlung::step::Bremsstrahlung>>::new(),
 ];
 
 /// All registered steps.

@@ -19,7 +19,7 @@
 //! others against the methods of pybaselines 1.2.1.
 
 mod models;
-mod noise;
+pub(super) mod noise;
 mod widths;
 
 use super::{

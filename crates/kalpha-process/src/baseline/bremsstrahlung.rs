@@ -5,6 +5,8 @@
 //! data), P_k the Legendre polynomials and x the energy mapped to [-1, 1] over the fitted
 //! range. The columns enter a linear fit together with the lines.
 
+pub mod step;
+
 use kalpha_physics::PhysicsError;
 use kalpha_physics::bremsstrahlung::{Source, continuum_basis};
 use kalpha_physics::detector::Detector;

@@ -8,12 +8,15 @@
 //! normal errors; Buckland, Burnham and Augustin 1997, doi:10.2307/2533961): the best rank and
 //! window where one is clearly best, several where the standards cannot tell them apart.
 //!
-//! The interval is `± t(n - 1) s sqrt(1 + 1/n)` with s the root mean square error of the mean of the
-//! candidates for standards left out. All candidates are linear in the spectrum, so the mean is one
-//! linear model. Tested on the corn spectra of three instruments.
+//! The interval is `± t(n - 1) s sqrt(1 + h(x))`. h is the leverage of the spectrum in the calibration
+//! ([`Pls::leverage`]), after slope and bias of each channel; `s² = mean of e² / (1 + h)` over standards
+//! left out, e the error of the mean of the candidates. Standards are chosen to span the range: left
+//! out, they stand far outside of what is left, and their errors alone would make the interval too
+//! wide for a specimen inside. All candidates are linear in the spectrum, so the mean is one linear
+//! model. Tested on the corn spectra of three instruments.
 
 use super::{
-    model::{TransferModel, direct, orthogonal, piecewise},
+    model::{TransferModel, direct, orthogonal, piecewise, slope_bias},
     standards::{Standards, StandardsError, partitions},
 };
 use crate::instructions::dot;
@@ -63,6 +66,25 @@ pub struct MovedCalibration {
     pub standards: usize,
     intercept: f64,
     coefficients: Vec<f64>,
+    place: Place,
+    /// Root mean square error where the leverage is zero.
+    spread: f64,
+}
+
+/// Where spectra stand among those of a calibration.
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    lines: TransferModel,
+    pls: Pls,
+}
+
+impl Place {
+    /// Leverage of a spectrum of the other instrument.
+    fn leverage(&self, x: &[f64]) -> f64 {
+        let mut z = vec![0.0; x.len()];
+        self.lines.apply(x, &mut z, &mut Vec::new());
+        self.pls.leverage(&z)
+    }
 }
 
 /// A calibration cannot be moved.
@@ -102,10 +124,13 @@ struct Calibration {
 }
 
 impl Calibration {
-    fn fit(&self, channels: usize) -> Result<Linear, PlsError> {
-        let pls = Pls::fit(&self.spectra, &self.property, channels, self.components)?;
+    fn fit(&self, channels: usize) -> Result<Pls, PlsError> {
+        Pls::fit(&self.spectra, &self.property, channels, self.components)
+    }
+
+    fn linear(&self, pls: &Pls) -> Linear {
         let (intercept, coefficients) = pls.coefficients(self.components);
-        Ok((intercept, coefficients.to_vec()))
+        (intercept, coefficients.to_vec())
     }
 
     fn through(&self, model: &TransferModel, channels: usize) -> Self {
@@ -116,27 +141,31 @@ impl Calibration {
     }
 }
 
-/// All candidates, from one set of standards with their property.
+/// All candidates, from one set of standards with their property, and the place of spectra in the
+/// calibration.
 fn candidates(
     calibration: &Calibration,
     standards: &Standards,
     property: &[f64],
     ranks: usize,
-) -> Result<Vec<(Means, bool, Linear)>, PlsError> {
+) -> Result<(Vec<(Means, bool, Linear)>, Place), PlsError> {
     let n = standards.channels;
-    let raw = calibration.fit(n)?;
+    let pls = calibration.fit(n)?;
+    let raw = calibration.linear(&pls);
+    let lines = slope_bias(standards);
     let mut plain = vec![(Means::Raw, raw.clone())];
     for rank in 1..=ranks.min(DIRECT_RANKS) {
         let model = direct(standards, rank);
         plain.push((Means::Direct(rank), model.pull_back(raw.0, &raw.1)));
     }
     for half in 0..=HALF_WINDOW {
-        let model = piecewise(standards, half, 1);
+        let model = if half == 0 { lines.clone() } else { piecewise(standards, half, 1) };
         plain.push((Means::Piecewise(half), model.pull_back(raw.0, &raw.1)));
     }
     for rank in 1..=ranks.min(DIRECTIONS) {
         let [slave, master] = orthogonal(standards, rank);
-        let (a, b) = calibration.through(&master, n).fit(n)?;
+        let through = calibration.through(&master, n);
+        let (a, b) = through.linear(&through.fit(n)?);
         plain.push((Means::Orthogonal(rank), slave.pull_back(a, &b)));
     }
     let mut all = Vec::with_capacity(2 * plain.len());
@@ -148,7 +177,7 @@ fn candidates(
         all.push((means, false, linear));
         all.push((means, true, after));
     }
-    Ok(all)
+    Ok((all, Place { lines, pls }))
 }
 
 impl MovedCalibration {
@@ -181,8 +210,9 @@ impl MovedCalibration {
         let ranks = (n - n.div_ceil(5)).saturating_sub(1).max(1);
         let whole =
             Calibration { spectra: spectra.to_vec(), property: property.to_vec(), components };
-        let all = candidates(&whole, &pairs, &known, ranks)?;
+        let (all, place) = candidates(&whole, &pairs, &known, ranks)?;
         let mut errors: Vec<Vec<f64>> = vec![Vec::new(); all.len()];
+        let mut leverages = Vec::new();
         for folds in partitions(n) {
             for fold in 0..=folds.iter().copied().max().unwrap_or(0) {
                 let left: Vec<usize> = (0..n).filter(|i| folds[*i] == fold).collect();
@@ -196,11 +226,12 @@ impl MovedCalibration {
                 let train = pairs.subset(|i| folds[i] != fold);
                 let train_known: Vec<f64> =
                     (0..n).filter(|i| folds[*i] != fold).map(|i| known[i]).collect();
-                let found = candidates(&calibration, &train, &train_known, ranks)?;
+                let (found, place) = candidates(&calibration, &train, &train_known, ranks)?;
+                let slave = |i: usize| &pairs.slave[i * channels..(i + 1) * channels];
+                leverages.extend(left.iter().map(|&i| place.leverage(slave(i))));
                 for ((_, _, linear), errors) in found.iter().zip(&mut errors) {
                     for &i in &left {
-                        let x = &pairs.slave[i * channels..(i + 1) * channels];
-                        errors.push(predict(linear, x) - known[i]);
+                        errors.push(predict(linear, slave(i)) - known[i]);
                     }
                 }
             }
@@ -218,6 +249,8 @@ impl MovedCalibration {
         let draws = errors[0].len();
         let mean_error: Vec<f64> =
             (0..draws).map(|d| weights.iter().zip(&errors).map(|(w, e)| w * e[d]).sum()).collect();
+        let scaled: Vec<f64> =
+            mean_error.iter().zip(&leverages).map(|(e, h)| e / (1.0 + h).sqrt()).collect();
         let (mut intercept, mut coefficients) = (0.0, vec![0.0; channels]);
         for ((_, _, (a, b)), w) in all.iter().zip(&weights) {
             intercept += w * a;
@@ -234,7 +267,15 @@ impl MovedCalibration {
                 weight,
             })
             .collect();
-        Ok(Self { candidates, rmse: rms(&mean_error), standards: n, intercept, coefficients })
+        Ok(Self {
+            candidates,
+            rmse: rms(&mean_error),
+            standards: n,
+            intercept,
+            coefficients,
+            place,
+            spread: rms(&scaled),
+        })
     }
 
     /// The property of a spectrum of the other instrument.
@@ -242,10 +283,13 @@ impl MovedCalibration {
         self.intercept + dot(&self.coefficients, x)
     }
 
-    /// Half-width of the interval of a prediction that covers `level` of new specimens.
-    pub fn interval(&self, level: f64) -> f64 {
-        let n = self.standards as f64;
-        let t = kalpha_num::statistics::student_t_quantile(0.5 + 0.5 * level, n - 1.0);
-        t * self.rmse * (1.0 + 1.0 / n).sqrt()
+    /// Half-width of the interval that covers the property of a specimen with the spectrum `x` of the
+    /// other instrument in `level` of the cases.
+    pub fn interval(&self, x: &[f64], level: f64) -> f64 {
+        let t = kalpha_num::statistics::student_t_quantile(
+            0.5 + 0.5 * level,
+            self.standards as f64 - 1.0,
+        );
+        t * self.spread * (1.0 + self.place.leverage(x)).sqrt()
     }
 }

@@ -5,7 +5,7 @@ use kalpha_core::NoiseModel;
 
 /// Variance along a spectrum.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Noise {
+pub(in crate::baseline) struct Noise {
     pub offset: f64,
     pub slope: f64,
     /// The least variance.
@@ -108,7 +108,10 @@ fn found(y: &[f64]) -> Noise {
 }
 
 /// A first guess of the baseline: smoothed, opened by a twelfth of the spectrum, smoothed again.
-pub(super) fn rough(y: &[f64], morphology: &mut crate::baseline::morphology::Scratch) -> Vec<f64> {
+pub(in crate::baseline) fn rough(
+    y: &[f64],
+    morphology: &mut crate::baseline::morphology::Scratch,
+) -> Vec<f64> {
     let n = y.len();
     let (mut a, mut b) = (vec![0.0; n], vec![0.0; n]);
     moving_mean(y, (n / 100).max(3) / 2, &mut a);
