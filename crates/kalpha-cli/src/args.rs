@@ -52,6 +52,9 @@ pub struct RunArgs {
     /// Run this recipe, a file or the name of a default one, instead of the file's own default
     #[arg(long, value_name = "FILE|NAME")]
     pub recipe: Option<PathBuf>,
+    /// A further file for the steps that read this name, such as references=foils.prj
+    #[arg(long = "input", value_name = "NAME=FILE")]
+    pub inputs: Vec<String>,
     /// Run these steps, in this order, such as baseline.arpls (kalpha recipe steps lists them)
     #[arg(long = "step", value_name = "ID", conflicts_with = "recipe", value_delimiter = ',')]
     pub steps: Vec<String>,
@@ -132,6 +135,9 @@ pub enum RecipeCommand {
         recipe: PathBuf,
         #[command(flatten)]
         read: ReadArgs,
+        /// A further file, as for `kalpha run`
+        #[arg(long = "input", value_name = "NAME=FILE")]
+        inputs: Vec<String>,
     },
     /// Say what differs between two recipes, and which results it touches
     Diff {

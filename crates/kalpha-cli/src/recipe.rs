@@ -18,11 +18,14 @@ pub fn recipe(args: &RecipeArgs) -> anyhow::Result<()> {
             };
             write!(out, "{}", recipe.resolved()?.to_toml()?)?;
         }
-        RecipeCommand::Check { recipe, read } => {
+        RecipeCommand::Check { recipe, read, inputs } => {
             let recipe = named(recipe)?;
             let dataset = input::open(read)?;
             let rows = || PortMeta::Rows(dataset.meta().clone());
-            let ports = BTreeMap::from([("counts".into(), rows()), ("spectra".into(), rows())]);
+            let mut ports = BTreeMap::from([("counts".into(), rows()), ("spectra".into(), rows())]);
+            for (name, dataset) in input::further(inputs, &recipe)? {
+                ports.insert(name, PortMeta::Rows(dataset.meta().clone()));
+            }
             let checked = recipe.check(&dataset.metadata, ports)?;
             for step in &checked.steps {
                 for diagnostic in &step.plan.diagnostics {

@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, bail};
 use kalpha_core::{Ctx, Dataset, Modality, Progress, Silent};
 use kalpha_engine::Engine;
-use kalpha_recipe::{Recipe, defaults, fingerprint};
+use kalpha_recipe::{Further, Recipe, defaults, fingerprint};
 use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
@@ -20,6 +20,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let interrupt = Interrupt::listen()?;
     let dataset = input::open(&ReadArgs { set: Vec::new(), ..args.read.clone() })?;
     let recipe = choose(args, &dataset)?;
+    let further = input::further(&args.inputs, &recipe)?;
     let output = args.output.clone().unwrap_or_else(|| default_output(&args.read.file));
     let folder = crate::output::begin(&output, args.force)?;
     interrupt.abandons(folder.abandon());
@@ -31,8 +32,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let ctx = Ctx::new(recipe.seed, listener);
     interrupt.cancels(ctx.cancel_flag());
     let engine = Engine::new(args.threads, ctx)?;
-    let result = fingerprint(&engine, &dataset)
-        .and_then(|name| kalpha_recipe::run(&recipe, &dataset, &name, &engine));
+    let result = fingerprint(&engine, &dataset).and_then(|name| {
+        let further = further
+            .into_iter()
+            .map(|(name, dataset)| {
+                Ok(Further { name, fingerprint: fingerprint(&engine, &dataset)?, dataset })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        kalpha_recipe::run_with(&recipe, &dataset, &name, &further, &engine)
+    });
     progress::clear();
     let result = result?;
     crate::output::finish(args, &dataset, &result, folder, &interrupt)

@@ -65,6 +65,45 @@ fn a_series_is_treated_and_read_back() {
     assert_eq!(read("out"), read("again"));
 }
 
+/// Standards of the wanted instrument come from a file of their own.
+#[test]
+fn a_second_file_is_bound_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for (instrument, gain) in [("there", 1.0), ("here", 0.8)] {
+        for specimen in 0..5 {
+            let lines: String = (0..40)
+                .map(|i| {
+                    let x = f64::from(i);
+                    let height = 10.0 + 3.0 * f64::from(specimen * specimen);
+                    let y = gain * (2.0 + height * (-0.02 * (x - 20.0).powi(2)).exp());
+                    format!("{x} {y}\n")
+                })
+                .collect();
+            std::fs::write(dir.path().join(format!("{instrument}_{specimen}.xy")), lines).unwrap();
+        }
+    }
+    let run = ["run", "here_*.xy", "--step=transfer.slope_bias", "--input=standards=there_*.xy"];
+    let slave = "--param=transfer.slope_bias.slave=0-4";
+    let doc = answer(dir.path(), &[&run[..], &[slave, "--json", "-o", "out"]].concat());
+    let error = doc["columns"].as_array().unwrap().iter().find(|c| c["name"] == "error").unwrap();
+    assert!(error["median"].as_f64().unwrap() < 1e-9, "{error}");
+    let provenance = std::fs::read_to_string(dir.path().join("out/provenance.json")).unwrap();
+    let provenance: Value = serde_json::from_str(&provenance).unwrap();
+    assert_eq!(provenance["inputs"]["standards"]["source"]["path"], "there_*.xy");
+    for (input, says) in [
+        ("standard=there_*.xy", "they read"),
+        ("standards", "is not NAME=FILE"),
+        ("spectra=there_*.xy", "is taken"),
+        ("standards=there_1.xy", "the same specimens on both instruments"),
+    ] {
+        let args = [&run[..3], &[slave, "--input", input]].concat();
+        let out = kalpha(dir.path(), &args);
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{text}");
+        assert!(text.contains(says), "{text}");
+    }
+}
+
 #[test]
 fn mistakes_are_named() {
     let dir = tempfile::tempdir().unwrap();

@@ -344,8 +344,8 @@ pub(crate) const FLAGS: Port =
     Port::whole("row_flags", RowFlags::KIND, "rows not treated as asked");
 pub(crate) const TABLE: Port =
     Port::whole("row_table", RowTable::KIND, "what was found for each row");
-const TREATMENT_INPUTS: &[Port] =
-    &[Port::rows("spectra", "spectra to treat"), FLAGS.optional(), TABLE.optional()];
+pub(crate) const SPECTRA: Port = Port::rows("spectra", "spectra to treat");
+const TREATMENT_INPUTS: &[Port] = &[SPECTRA, FLAGS.optional(), TABLE.optional()];
 pub(crate) const TREATED: Port = Port::rows("spectra", "treated spectra");
 const TREATMENT_OUTPUTS: &[Port] = &[TREATED, FLAGS, TABLE];
 /// Parameters that are a method: what a registered treatment of rows must say of itself.
@@ -359,6 +359,9 @@ pub trait Treat: Serialize + DeserializeOwned + JsonSchema + Default + Send + 's
     /// The method of a [`Background`] that also says how sure it is: it gives twice the channels,
     /// background first, its standard deviation after.
     const UNCERTAIN: bool = false;
+    /// What a [`Treatment`] takes; [`Treat::announced`] and [`Treat::given`] look at more than spectra,
+    /// flags and table.
+    const INPUTS: &'static [Port] = TREATMENT_INPUTS;
     /// What a [`Treatment`] gives; with more than spectra, flags and table, [`Treat::declare`] and
     /// [`Treat::learned`] add it.
     const OUTPUTS: &'static [Port] = TREATMENT_OUTPUTS;
@@ -374,6 +377,12 @@ pub trait Treat: Serialize + DeserializeOwned + JsonSchema + Default + Send + 's
     fn learned(_: &Self::Method, outputs: Outputs) -> Outputs {
         outputs
     }
+
+    /// Looks at what stands on ports of its own, before [`Treat::check`].
+    fn announced(&mut self, _: &InputMeta) {}
+
+    /// Takes what stands on ports of its own, before [`Treat::method`].
+    fn given(&mut self, _: &Inputs) {}
 
     /// Checks parameters, axis and metadata before a byte is read.
     ///
@@ -410,11 +419,12 @@ impl<T: Treat> Step for Treatment<T> {
     const ID: &'static str = T::ID;
     const REVISION: u32 = T::REVISION;
     const ABOUT: &'static str = T::ABOUT;
-    const INPUTS: &'static [Port] = TREATMENT_INPUTS;
+    const INPUTS: &'static [Port] = T::INPUTS;
     const OUTPUTS: &'static [Port] = T::OUTPUTS;
 
-    fn plan(params: T, inputs: &InputMeta) -> Result<Plan, StepError> {
+    fn plan(mut params: T, inputs: &InputMeta) -> Result<Plan, StepError> {
         let meta = inputs.rows("spectra")?;
+        params.announced(inputs);
         params.check(meta, &inputs.metadata)?;
         let (signal, noise) = (params.signal(meta), params.noise(&meta.noise));
         let made = RowsMeta {
@@ -427,6 +437,8 @@ impl<T: Treat> Step for Treatment<T> {
         let metadata = inputs.metadata.clone();
         let run = move |inputs: &Inputs, passes: &dyn Passes| {
             let rows = inputs.rows("spectra")?;
+            let mut params = params;
+            params.given(inputs);
             let method = params.method(rows, &metadata, passes)?;
             let columns = method.columns();
             let outputs = T::learned(&method, Outputs::new());

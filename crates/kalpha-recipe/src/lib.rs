@@ -13,7 +13,7 @@ mod run;
 
 pub use check::{CheckError, Checked};
 pub use diff::{Difference, diff};
-pub use provenance::{Provenance, fingerprint, simd};
+pub use provenance::{InputFile, Provenance, fingerprint, simd};
 pub use recipe::{Recipe, RecipeError, RecipeStep};
 pub use registry::{find, steps};
-pub use run::{RunError, RunResult, run};
+pub use run::{Further, RunError, RunResult, run, run_with};

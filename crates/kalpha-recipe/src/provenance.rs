@@ -1,9 +1,14 @@
 //! What numbers come from.
 
-use crate::{recipe::Recipe, registry, run::RunError};
+use crate::{
+    recipe::Recipe,
+    registry,
+    run::{Further, RunError},
+};
 use kalpha_core::{Cell, Dataset, Fold, Merge, Metadata, Passes, Source};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// Everything needed to get the same numbers again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,12 +21,24 @@ pub struct Provenance {
     pub source: Source,
     /// SHA-256 of the values, their shape and their axes (see [`fingerprint`]).
     pub fingerprint: String,
+    /// Further files, by the name they were bound to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, InputFile>,
     /// Metadata as used, after `--set`.
     pub metadata: Metadata,
     /// Step ids and revisions, in order.
     pub steps: Vec<(String, u32)>,
     /// Instruction set the kernels ran on: same bits are promised on one set only.
     pub simd: String,
+}
+
+/// A further file of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Where it comes from.
+    pub source: Source,
+    /// As [`Provenance::fingerprint`].
+    pub fingerprint: String,
 }
 
 impl Provenance {
@@ -36,6 +53,7 @@ impl Provenance {
             kalpha: env!("CARGO_PKG_VERSION").to_owned(),
             source: dataset.source.without_folder(),
             fingerprint: fingerprint.to_owned(),
+            inputs: BTreeMap::new(),
             metadata: metadata.unwrap_or_else(|_| dataset.metadata.clone()),
             steps: recipe
                 .step
@@ -47,6 +65,18 @@ impl Provenance {
                 .collect(),
             simd: simd().to_owned(),
         }
+    }
+}
+
+impl Provenance {
+    /// Adds further files.
+    #[must_use]
+    pub fn with(mut self, further: &[Further]) -> Self {
+        self.inputs.extend(further.iter().map(|Further { name, dataset, fingerprint }| {
+            let source = dataset.source.without_folder();
+            (name.clone(), InputFile { source, fingerprint: fingerprint.clone() })
+        }));
+        self
     }
 }
 

@@ -3,7 +3,7 @@
 use kalpha_core::{Metadata, StepError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An ordered list of steps with their parameters.
 ///
@@ -111,6 +111,18 @@ fn near(suggestion: &Option<String>) -> String {
 }
 
 impl Recipe {
+    /// Names of the artefacts that its steps read.
+    pub fn reads(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for step in &self.step {
+            for port in crate::registry::find(&step.id).map_or(&[][..], |found| found.inputs()) {
+                names
+                    .insert(step.input.get(port.name).map_or(port.name, String::as_str).to_owned());
+            }
+        }
+        names
+    }
+
     /// Newest layout this version reads.
     pub const VERSION: u32 = 1;
 

@@ -6,7 +6,7 @@ use crate::{
     recipe::Recipe,
 };
 use kalpha_core::{
-    Cell, CellBuffer, CellGrid, Code, CsrBuilder, CsrCounts, DType, Dataset, Diagnostic,
+    Artefact, Cell, CellBuffer, CellGrid, Code, CsrBuilder, CsrCounts, DType, Dataset, Diagnostic,
     ExcludeChannels, Fold, Merge, Passes, Rows, RowsError, RowsMeta, StepError,
 };
 use kalpha_engine::{Engine, Session};
@@ -142,6 +142,16 @@ fn raw_counts(
     Ok(Arc::new(ExcludeChannels::new(rows, 0..0, Some(Arc::clone(mask)))))
 }
 
+/// A further dataset, bound to an artefact name that steps read: reference spectra, standards.
+pub struct Further {
+    /// Name of the artefact: `references`.
+    pub name: String,
+    /// The dataset.
+    pub dataset: Dataset,
+    /// Names its content (see [`crate::fingerprint`]).
+    pub fingerprint: String,
+}
+
 /// Checks `recipe` against `dataset` and runs it.
 ///
 /// `fingerprint` names the content of the dataset (see [`crate::Provenance`]).
@@ -154,11 +164,29 @@ pub fn run(
     fingerprint: &str,
     engine: &Engine,
 ) -> Result<RunResult, RunError> {
+    run_with(recipe, dataset, fingerprint, &[], engine)
+}
+
+/// [`run`] with further datasets.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    recipe: &Recipe,
+    dataset: &Dataset,
+    fingerprint: &str,
+    further: &[Further],
+    engine: &Engine,
+) -> Result<RunResult, RunError> {
     let mut diagnostics = dataset.diagnostics.clone();
     let counts = raw_counts(dataset, engine, &mut diagnostics).map_err(RunError::reading)?;
     let mut session = Session::new(counts, fingerprint, recipe.seed);
+    for Further { name, dataset, fingerprint } in further {
+        diagnostics.extend(dataset.diagnostics.iter().cloned());
+        session.insert(name, fingerprint, Artefact::Rows(Rows::clone(&dataset.rows)));
+    }
     let (recipe, diagnostics) = run_in(&mut session, recipe, dataset, engine, diagnostics)?;
-    let provenance = Provenance::new(dataset, fingerprint, &recipe);
+    let provenance = Provenance::new(dataset, fingerprint, &recipe).with(further);
     Ok(RunResult { session, diagnostics, recipe, provenance })
 }
 

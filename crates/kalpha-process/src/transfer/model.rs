@@ -225,6 +225,40 @@ pub fn cross_validate<P>(
     squares.iter().map(|s| (s / count.max(1) as f64).sqrt()).collect()
 }
 
+/// Cross-validation of [`orthogonal`]: for each rank the root mean square difference between the
+/// instruments for standards that were left out, and the spread of these standards that is left. The
+/// difference alone falls with every direction; what tells how many are worth it is the difference
+/// relative to the spread, which holds what is wanted.
+pub fn orthogonal_errors(standards: &Standards, ranks: &[usize]) -> Vec<(f64, f64)> {
+    let n = standards.channels;
+    let (mut a, mut b, mut scratch) = (vec![0.0; n], vec![0.0; n], Vec::new());
+    let mut sums = vec![(0.0, 0.0); ranks.len()];
+    let mut count = 0;
+    for folds in partitions(standards.len()) {
+        for fold in 0..=folds.iter().copied().max().unwrap_or(0) {
+            let (kept, left) =
+                (standards.subset(|i| folds[i] != fold), standards.subset(|i| folds[i] == fold));
+            if kept.len() < 2 {
+                continue;
+            }
+            count += left.master.len();
+            for (rank, (error, spread)) in ranks.iter().zip(&mut sums) {
+                let [slave, master] = orthogonal(&kept, *rank);
+                for (s, m) in left.slave.chunks_exact(n).zip(left.master.chunks_exact(n)) {
+                    slave.apply(s, &mut a, &mut scratch);
+                    master.apply(m, &mut b, &mut scratch);
+                    for ((a, b), mean) in a.iter().zip(&b).zip(&master.to) {
+                        *error += (a - b) * (a - b);
+                        *spread += (b - mean) * (b - mean);
+                    }
+                }
+            }
+        }
+    }
+    let root = |sum: f64| (sum / count.max(1) as f64).sqrt();
+    sums.into_iter().map(|(error, spread)| (root(error), root(spread))).collect()
+}
+
 /// The first of the candidates with the least error.
 pub fn least(errors: &[f64]) -> usize {
     (0..errors.len()).min_by(|a, b| errors[*a].total_cmp(&errors[*b])).unwrap_or(0)
@@ -289,6 +323,33 @@ pub(crate) mod tests {
             raw += s.iter().zip(m).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
         }
         assert!(left < 1e-6 * raw, "{left} {raw}");
+    }
+
+    /// Specimens that vary in two bands, instruments that differ by two others of size that varies.
+    #[test]
+    fn as_many_directions_as_instruments_differ_in() {
+        let (channels, n) = (60, 18);
+        let stream = kalpha_num::rng::Stream::new(1, "directions", 0);
+        let spectrum = |i: usize, slave: bool| -> Vec<f64> {
+            let band = |c: f64, at: f64| (-0.5 * ((c - at) / 4.0).powi(2)).exp();
+            let of = |k: f64| 1.0 + (k * i as f64).sin();
+            (0..channels)
+                .map(|c| {
+                    let c = f64::from(c);
+                    let y = of(1.1) * band(c, 12.0) + of(2.3) * band(c, 30.0);
+                    let other = 0.5 * of(3.7) * band(c, 45.0) + 0.4 * of(5.1) * band(c, 24.0);
+                    let noise = 1e-3 * stream.at(2 * i + usize::from(slave), c as usize).normal();
+                    if slave { y + other + noise } else { y + noise }
+                })
+                .collect()
+        };
+        let all = |slave| (0..n).flat_map(|i| spectrum(i, slave)).collect();
+        let standards = Standards::new(all(false), all(true), 60, 3).unwrap();
+        let ranks = [1, 2, 3, 4, 5, 6];
+        let errors = orthogonal_errors(&standards, &ranks);
+        let relative: Vec<f64> = errors.iter().map(|(e, s)| e / s).collect();
+        assert!(relative[1] < 0.1 * relative[0], "{errors:?}");
+        assert_eq!(ranks[least(&relative)], 2, "{errors:?}");
     }
 
     #[test]

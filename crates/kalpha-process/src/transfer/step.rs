@@ -1,44 +1,81 @@
 //! Steps `transfer.ds`, `transfer.pds`, `transfer.slope_bias`, `transfer.epo`, `transfer.coral`.
 //!
-//! Standards are rows of the data: `master` names their rows on the instrument that is wanted,
-//! `slave` those on the other, in the same order. Rows in `master` and `keep` are the master's own;
-//! all others are transferred.
+//! `slave` names the rows of the standards on the instrument whose spectra are transferred. On the
+//! instrument that is wanted they are rows `master` of the same data, or of a second file on the port
+//! `standards` (all of its rows unless `master` names some), in the same order. Rows of the data in
+//! `keep`, and in `master` without a second file, are the master's own; all others are transferred.
 
 use super::{
     model::{
-        TransferModel, coral, cross_validate, direct, least, orthogonal, piecewise, slope_bias,
+        TransferModel, coral, cross_validate, direct, least, orthogonal, orthogonal_errors,
+        piecewise, slope_bias,
     },
     standards::{Standards, row_numbers, spectra},
 };
-use crate::row_method::{Block, RowMethod, RowStatus, Treat};
-use kalpha_core::{Metadata, NoiseModel, Passes, Rows, RowsMeta, StepError};
+use crate::row_method::{Block, FLAGS, RowMethod, RowStatus, SPECTRA, TABLE, Treat};
+use kalpha_core::{
+    InputMeta, Inputs, Metadata, NoiseModel, Passes, Port, Rows, RowsMeta, StepError,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Rows of the standards.
-struct Named {
-    master: Vec<usize>,
-    slave: Vec<usize>,
-    keep: Vec<usize>,
-}
+const STANDARDS: Port =
+    Port::rows("standards", "spectra of the standards on the wanted instrument").optional();
+const INPUTS: &[Port] = &[SPECTRA, STANDARDS, FLAGS.optional(), TABLE.optional()];
 
 /// Fewest standards that a cross-validation can leave some out of.
 const NEEDED: usize = 3;
 
-fn named(master: &str, slave: &str, keep: &str, rows: &RowsMeta) -> Result<Named, StepError> {
-    let named = Named {
-        master: row_numbers("master", master, rows.rows)?,
-        slave: row_numbers("slave", slave, rows.rows)?,
-        keep: if keep.trim().is_empty() { vec![] } else { row_numbers("keep", keep, rows.rows)? },
-    };
-    if named.master.len() != named.slave.len() || named.master.len() < NEEDED {
-        return Err(StepError::Parameter {
-            parameter: "master, slave",
-            got: format!("{} and {} rows", named.master.len(), named.slave.len()),
-            expected: format!("the same specimens on both instruments, {NEEDED} at least"),
-        });
+/// Rows that a recipe names, in words.
+struct Words<'a> {
+    master: &'a str,
+    slave: &'a str,
+    keep: &'a str,
+}
+
+/// Rows of the standards.
+#[derive(Debug)]
+struct Named {
+    master: Vec<usize>,
+    slave: Vec<usize>,
+    /// Rows of the data that are the master's own, ascending.
+    own: Vec<usize>,
+}
+
+impl Words<'_> {
+    fn named(&self, rows: &RowsMeta, second: Option<&RowsMeta>) -> Result<Named, StepError> {
+        let master = match second {
+            Some(second) if self.master.trim().is_empty() => (0..second.rows).collect(),
+            Some(second) => row_numbers("master", self.master, second.rows)?,
+            None => row_numbers("master", self.master, rows.rows)?,
+        };
+        let slave = row_numbers("slave", self.slave, rows.rows)?;
+        let mut own = match self.keep.trim().is_empty() {
+            true => Vec::new(),
+            false => row_numbers("keep", self.keep, rows.rows)?,
+        };
+        if second.is_none() {
+            own.extend_from_slice(&master);
+        }
+        own.sort_unstable();
+        if master.len() != slave.len() || master.len() < NEEDED {
+            return Err(StepError::Parameter {
+                parameter: "master, slave",
+                got: format!("{} and {} rows", master.len(), slave.len()),
+                expected: format!("the same specimens on both instruments, {NEEDED} at least"),
+            });
+        }
+        if let Some(second) = second
+            && second.signal != rows.signal
+        {
+            return Err(StepError::Parameter {
+                parameter: "standards",
+                got: format!("{} channels on an axis of their own", second.channels),
+                expected: "the axis of the spectra (hint: resample one of the files)".into(),
+            });
+        }
+        Ok(Named { master, slave, own })
     }
-    Ok(named)
 }
 
 /// A learned transfer and the rows it does not concern.
@@ -83,42 +120,27 @@ impl RowMethod for TransferMethod {
     }
 }
 
-/// Learns with the candidate of least cross-validated error.
-fn learn<P: Clone>(
-    named: Named,
-    rows: &Rows,
-    choice: &'static str,
+/// What is learned from standards.
+struct Learned {
+    slave: TransferModel,
+    master: Option<TransferModel>,
+    error: f64,
+    chosen: f64,
+}
+
+/// Learns with the candidate of least cross-validated error; each comes with the number that names it.
+fn learn<P>(
+    standards: &Standards,
     candidates: &[(P, f64)],
     fit: impl Fn(&Standards, &P) -> TransferModel,
-) -> Result<(Standards, P, TransferMethod), StepError> {
-    let standards = Standards::new(
-        spectra(rows, &named.master)?,
-        spectra(rows, &named.slave)?,
-        rows.meta().channels,
-        NEEDED,
-    )
-    .map_err(StepError::method)?;
-    let errors = cross_validate(&standards, candidates, |standards, (candidate, _)| {
+) -> Learned {
+    let errors = cross_validate(standards, candidates, |standards, (candidate, _)| {
         fit(standards, candidate)
     });
     let best = least(&errors);
     let (candidate, chosen) = &candidates[best];
-    let mut own: Vec<usize> = named.master.iter().chain(&named.keep).copied().collect();
-    own.sort_unstable();
-    let method = TransferMethod {
-        slave: fit(&standards, candidate),
-        master: None,
-        own,
-        error: errors[best],
-        chosen: *chosen,
-        choice,
-    };
-    Ok((standards, candidate.clone(), method))
-}
-
-/// Noise after a map that mixes channels.
-fn mixed(_: &NoiseModel) -> NoiseModel {
-    NoiseModel::Correlated
+    let slave = fit(standards, candidate);
+    Learned { slave, master: None, error: errors[best], chosen: *chosen }
 }
 
 /// The ranks to try: the one given, or all up to what the smallest training set holds.
@@ -138,83 +160,133 @@ fn not_zero(parameter: &'static str, given: Option<usize>) -> Result<(), StepErr
     }
 }
 
-/// Parameters of `transfer.ds`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Direct {
-    /// Rows of the standards on the instrument that is wanted: `0-19`.
-    pub master: String,
-    /// Rows of the same standards on the other instrument, in the same order.
-    pub slave: String,
-    /// Further rows that come from the wanted instrument and stay as they are.
-    pub keep: String,
-    /// Components; by cross-validation on the standards if absent.
-    pub rank: Option<usize>,
+/// Parameters of a transfer, and the step they are: what all have in common, and after it what is
+/// each one's own.
+macro_rules! transfer {
+    (
+        $(#[$doc:meta])* $name:ident, $id:literal, $revision:literal, $about:literal, $choice:literal,
+        { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            /// Rows of the standards on the instrument that is wanted: `0-19`; all rows of the second
+            /// file if that is given and this is not.
+            pub master: String,
+            /// Rows of the same standards on the other instrument, in the same order.
+            pub slave: String,
+            /// Further rows that come from the wanted instrument.
+            pub keep: String,
+            $($(#[$field_doc])* pub $field: $type,)*
+            /// Standards of a second file.
+            #[serde(skip)]
+            second: Second,
+        }
+
+        impl Treat for $name {
+            const ID: &'static str = $id;
+            const REVISION: u32 = $revision;
+            const ABOUT: &'static str = $about;
+            const INPUTS: &'static [Port] = INPUTS;
+            type Method = TransferMethod;
+
+            fn announced(&mut self, inputs: &InputMeta) {
+                self.second = Second(inputs.rows(STANDARDS.name).ok().cloned(), None);
+            }
+
+            fn given(&mut self, inputs: &Inputs) {
+                self.second.1 = inputs.rows(STANDARDS.name).ok().map(Rows::clone);
+            }
+
+            fn check(&self, rows: &RowsMeta, _: &Metadata) -> Result<(), StepError> {
+                self.own_check()?;
+                let words = Words { master: &self.master, slave: &self.slave, keep: &self.keep };
+                words.named(rows, self.second.0.as_ref()).map(|_| ())
+            }
+
+            fn method(
+                self,
+                rows: &Rows,
+                _: &Metadata,
+                _: &dyn Passes,
+            ) -> Result<TransferMethod, StepError> {
+                let words = Words { master: &self.master, slave: &self.slave, keep: &self.keep };
+                let second = self.second.1.as_ref();
+                let Named { master, slave, own } =
+                    words.named(rows.meta(), second.map(|rows| rows.meta()))?;
+                let standards = Standards::new(
+                    spectra(second.unwrap_or(rows), &master)?,
+                    spectra(rows, &slave)?,
+                    rows.meta().channels,
+                    NEEDED,
+                )
+                .map_err(StepError::method)?;
+                let Learned { slave, master, error, chosen } = self.learned(&standards);
+                Ok(TransferMethod { slave, master, own, error, chosen, choice: $choice })
+            }
+
+            fn noise(&self, noise: &NoiseModel) -> NoiseModel {
+                Self::mixes(noise)
+            }
+        }
+    };
 }
 
-impl Treat for Direct {
-    const ID: &'static str = "transfer.ds";
-    const REVISION: u32 = 1;
-    const ABOUT: &'static str = "Direct standardisation: spectra of one instrument as another's";
-    type Method = TransferMethod;
+/// What is known of a second file, and its rows.
+#[derive(Clone, Default)]
+struct Second(Option<RowsMeta>, Option<Rows>);
 
-    fn check(&self, rows: &RowsMeta, _: &Metadata) -> Result<(), StepError> {
-        not_zero("rank", self.rank)?;
-        named(&self.master, &self.slave, &self.keep, rows).map(|_| ())
+impl std::fmt::Debug for Second {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+transfer! {
+    /// Parameters of `transfer.ds`.
+    Direct, "transfer.ds", 1,
+    "Direct standardisation: spectra of one instrument as another's", "rank",
+    {
+        /// Components; by cross-validation on the standards if absent.
+        rank: Option<usize>,
+    }
+}
+
+impl Direct {
+    fn own_check(&self) -> Result<(), StepError> {
+        not_zero("rank", self.rank)
     }
 
-    fn method(
-        self,
-        rows: &Rows,
-        _: &Metadata,
-        _: &dyn Passes,
-    ) -> Result<TransferMethod, StepError> {
-        let named = named(&self.master, &self.slave, &self.keep, rows.meta())?;
+    fn learned(&self, standards: &Standards) -> Learned {
         let candidates: Vec<_> =
-            ranks(self.rank, named.master.len(), 15).iter().map(|r| (*r, *r as f64)).collect();
-        learn(named, rows, "rank", &candidates, |s, rank| direct(s, *rank)).map(|(_, _, m)| m)
+            ranks(self.rank, standards.len(), 15).iter().map(|r| (*r, *r as f64)).collect();
+        learn(standards, &candidates, |s, rank| direct(s, *rank))
     }
 
-    fn noise(&self, noise: &NoiseModel) -> NoiseModel {
-        mixed(noise)
+    fn mixes(_: &NoiseModel) -> NoiseModel {
+        NoiseModel::Correlated
     }
 }
 
-/// Parameters of `transfer.pds`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Piecewise {
-    /// Rows of the standards on the instrument that is wanted: `0-19`.
-    pub master: String,
-    /// Rows of the same standards on the other instrument, in the same order.
-    pub slave: String,
-    /// Further rows that come from the wanted instrument and stay as they are.
-    pub keep: String,
-    /// Channels on each side; by cross-validation on the standards if absent.
-    pub half_window: Option<usize>,
-    /// Components of each window; by cross-validation on the standards if absent.
-    pub rank: Option<usize>,
+transfer! {
+    /// Parameters of `transfer.pds`.
+    Piecewise, "transfer.pds", 1,
+    "Piecewise direct standardisation: each channel from its neighbours", "half_window",
+    {
+        /// Channels on each side; by cross-validation on the standards if absent.
+        half_window: Option<usize>,
+        /// Components of each window; by cross-validation on the standards if absent.
+        rank: Option<usize>,
+    }
 }
 
-impl Treat for Piecewise {
-    const ID: &'static str = "transfer.pds";
-    const REVISION: u32 = 1;
-    const ABOUT: &'static str =
-        "Piecewise direct standardisation: each channel from its neighbours";
-    type Method = TransferMethod;
-
-    fn check(&self, rows: &RowsMeta, _: &Metadata) -> Result<(), StepError> {
-        not_zero("rank", self.rank)?;
-        named(&self.master, &self.slave, &self.keep, rows).map(|_| ())
+impl Piecewise {
+    fn own_check(&self) -> Result<(), StepError> {
+        not_zero("rank", self.rank)
     }
 
-    fn method(
-        self,
-        rows: &Rows,
-        _: &Metadata,
-        _: &dyn Passes,
-    ) -> Result<TransferMethod, StepError> {
-        let named = named(&self.master, &self.slave, &self.keep, rows.meta())?;
+    fn learned(&self, standards: &Standards) -> Learned {
         let windows = self.half_window.map_or_else(|| vec![0, 1, 2, 3, 5], |w| vec![w]);
         let ranks = self.rank.map_or_else(|| vec![1, 2, 3], |r| vec![r]);
         let mut candidates = Vec::new();
@@ -223,152 +295,97 @@ impl Treat for Piecewise {
                 candidates.push(((window, *rank), window as f64));
             }
         }
-        learn(named, rows, "half_window", &candidates, |s, (w, r)| piecewise(s, *w, *r))
-            .map(|(_, _, m)| m)
+        learn(standards, &candidates, |s, (w, r)| piecewise(s, *w, *r))
     }
 
-    fn noise(&self, noise: &NoiseModel) -> NoiseModel {
-        mixed(noise)
+    fn mixes(_: &NoiseModel) -> NoiseModel {
+        NoiseModel::Correlated
     }
 }
 
-/// Parameters of `transfer.slope_bias`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct SlopeBias {
-    /// Rows of the standards on the instrument that is wanted: `0-19`.
-    pub master: String,
-    /// Rows of the same standards on the other instrument, in the same order.
-    pub slave: String,
-    /// Further rows that come from the wanted instrument and stay as they are.
-    pub keep: String,
+transfer! {
+    /// Parameters of `transfer.slope_bias`.
+    SlopeBias, "transfer.slope_bias", 1,
+    "Slope and bias of each channel between two instruments", "half_window",
+    {}
 }
 
-impl Treat for SlopeBias {
-    const ID: &'static str = "transfer.slope_bias";
-    const REVISION: u32 = 1;
-    const ABOUT: &'static str = "Slope and bias of each channel between two instruments";
-    type Method = TransferMethod;
-
-    fn check(&self, rows: &RowsMeta, _: &Metadata) -> Result<(), StepError> {
-        named(&self.master, &self.slave, &self.keep, rows).map(|_| ())
+impl SlopeBias {
+    fn own_check(&self) -> Result<(), StepError> {
+        Ok(())
     }
 
-    fn method(
-        self,
-        rows: &Rows,
-        _: &Metadata,
-        _: &dyn Passes,
-    ) -> Result<TransferMethod, StepError> {
-        let named = named(&self.master, &self.slave, &self.keep, rows.meta())?;
-        learn(named, rows, "half_window", &[((), 0.0)], |s, ()| slope_bias(s)).map(|(_, _, m)| m)
+    fn learned(&self, standards: &Standards) -> Learned {
+        learn(standards, &[((), 0.0)], |s, ()| slope_bias(s))
     }
 
-    fn noise(&self, _: &NoiseModel) -> NoiseModel {
+    fn mixes(_: &NoiseModel) -> NoiseModel {
         NoiseModel::Unknown
     }
 }
 
-/// Parameters of `transfer.epo`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Orthogonal {
-    /// Rows of the standards on the instrument that is wanted: `0-19`.
-    pub master: String,
-    /// Rows of the same standards on the other instrument, in the same order.
-    pub slave: String,
-    /// Further rows that come from the wanted instrument.
-    pub keep: String,
-    /// Directions taken out of all spectra.
-    pub rank: usize,
-}
-
-impl Default for Orthogonal {
-    fn default() -> Self {
-        Self { master: String::new(), slave: String::new(), keep: String::new(), rank: 2 }
+transfer! {
+    /// Parameters of `transfer.epo`.
+    Orthogonal, "transfer.epo", 2,
+    "Takes the directions in which instruments differ out of all spectra", "rank",
+    {
+        /// Directions taken out of all spectra; by cross-validation on the standards if absent.
+        rank: Option<usize>,
     }
 }
 
-impl Treat for Orthogonal {
-    const ID: &'static str = "transfer.epo";
-    const REVISION: u32 = 1;
-    const ABOUT: &'static str =
-        "Takes the directions in which instruments differ out of all spectra";
-    type Method = TransferMethod;
-
-    fn check(&self, rows: &RowsMeta, _: &Metadata) -> Result<(), StepError> {
-        not_zero("rank", Some(self.rank))?;
-        named(&self.master, &self.slave, &self.keep, rows).map(|_| ())
+impl Orthogonal {
+    fn own_check(&self) -> Result<(), StepError> {
+        not_zero("rank", self.rank)
     }
 
-    fn method(
-        self,
-        rows: &Rows,
-        _: &Metadata,
-        _: &dyn Passes,
-    ) -> Result<TransferMethod, StepError> {
-        let named = named(&self.master, &self.slave, &self.keep, rows.meta())?;
-        let [slave, master] = [0, 1];
-        let candidates = [(self.rank, self.rank as f64)];
-        let (standards, rank, mut method) =
-            learn(named, rows, "rank", &candidates, |s, r| orthogonal(s, *r)[slave].clone())?;
-        method.master = Some(orthogonal(&standards, rank)[master].clone());
-        Ok(method)
+    fn learned(&self, standards: &Standards) -> Learned {
+        let candidates = ranks(self.rank, standards.len(), 8);
+        let errors = orthogonal_errors(standards, &candidates);
+        let relative: Vec<f64> = errors.iter().map(|(error, spread)| error / spread).collect();
+        let best = least(&relative);
+        let [slave, master] = orthogonal(standards, candidates[best]);
+        let chosen = candidates[best] as f64;
+        Learned { slave, master: Some(master), error: errors[best].0, chosen }
     }
 
-    fn noise(&self, noise: &NoiseModel) -> NoiseModel {
-        mixed(noise)
+    fn mixes(_: &NoiseModel) -> NoiseModel {
+        NoiseModel::Correlated
     }
 }
 
-/// Parameters of `transfer.coral`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Coral {
-    /// Rows of the standards on the instrument that is wanted: `0-19`.
-    pub master: String,
-    /// Rows of the same standards on the other instrument, in the same order.
-    pub slave: String,
-    /// Further rows that come from the wanted instrument and stay as they are.
-    pub keep: String,
-    /// Variance added in all directions, in units of the mean variance; by cross-validation on the
-    /// standards if absent.
-    pub shrinkage: Option<f64>,
+transfer! {
+    /// Parameters of `transfer.coral`.
+    Coral, "transfer.coral", 1,
+    "Gives spectra of one instrument the mean and covariance of another's", "shrinkage",
+    {
+        /// Variance added in all directions, in units of the mean variance; by cross-validation on
+        /// the standards if absent.
+        shrinkage: Option<f64>,
+    }
 }
 
-impl Treat for Coral {
-    const ID: &'static str = "transfer.coral";
-    const REVISION: u32 = 1;
-    const ABOUT: &'static str =
-        "Gives spectra of one instrument the mean and covariance of another's";
-    type Method = TransferMethod;
-
-    fn check(&self, rows: &RowsMeta, _: &Metadata) -> Result<(), StepError> {
-        if self.shrinkage.is_some_and(|s| !s.is_finite() || s <= 0.0) {
-            return Err(StepError::Parameter {
+impl Coral {
+    fn own_check(&self) -> Result<(), StepError> {
+        match self.shrinkage.is_some_and(|s| !s.is_finite() || s <= 0.0) {
+            true => Err(StepError::Parameter {
                 parameter: "shrinkage",
                 got: format!("{:?}", self.shrinkage),
                 expected: "a positive number; absent for cross-validation".into(),
-            });
+            }),
+            false => Ok(()),
         }
-        named(&self.master, &self.slave, &self.keep, rows).map(|_| ())
     }
 
-    fn method(
-        self,
-        rows: &Rows,
-        _: &Metadata,
-        _: &dyn Passes,
-    ) -> Result<TransferMethod, StepError> {
-        let named = named(&self.master, &self.slave, &self.keep, rows.meta())?;
+    fn learned(&self, standards: &Standards) -> Learned {
         let candidates: Vec<(f64, f64)> = match self.shrinkage {
             Some(given) => vec![(given, given)],
             None => (-8..=1).map(|p| (10f64.powi(p), 10f64.powi(p))).collect(),
         };
-        learn(named, rows, "shrinkage", &candidates, |s, r| coral(s, *r)).map(|(_, _, m)| m)
+        learn(standards, &candidates, |s, r| coral(s, *r))
     }
 
-    fn noise(&self, noise: &NoiseModel) -> NoiseModel {
-        mixed(noise)
+    fn mixes(_: &NoiseModel) -> NoiseModel {
+        NoiseModel::Correlated
     }
 }
