@@ -18,10 +18,11 @@ use std::sync::{
 
 const CHANNELS: usize = 160;
 
-/// Ids of the steps that treat rows.
+/// Ids of the steps that treat rows, of one file.
 fn treatments() -> Vec<&'static str> {
     let treats = |step: &&dyn kalpha_core::AnyStep| {
         step.outputs().iter().any(|port| port.name == "row_flags")
+            && step.inputs().iter().all(|port| port.optional || port.name == "spectra")
     };
     steps().iter().copied().filter(treats).map(|step| step.id()).collect()
 }

@@ -1,4 +1,6 @@
-//! Fits of spectra: peaks of any shape, line families and integration windows.
+//! Fits of spectra: combinations of references, peaks of any shape, line families and integration
+//! windows.
 
 pub mod eds;
+pub mod lcf;
 pub mod peaks;

@@ -295,11 +295,15 @@ pub fn treat<M: RowMethod>(
     Ok(Treated { rows, status, table })
 }
 
-/// What is the same for [`Treatment`] and [`Background`] after the rows have been treated.
-fn report(
+/// Adds flags, table and warnings of treated rows to `outputs`, after those of the steps before:
+/// `columns` are the names and units of the table.
+///
+/// # Errors
+/// When the artefacts of the steps before are of another type.
+pub fn report<N: AsRef<str>>(
     step: &str,
     inputs: &Inputs,
-    columns: &[(&'static str, String)],
+    columns: &[(N, String)],
     treated: &Treated,
     outputs: Outputs,
 ) -> Result<Outputs, StepError> {
@@ -316,7 +320,7 @@ fn report(
         let values = treated.table.iter().skip(c).step_by(columns.len()).copied().collect();
         table.0.push(RowColumn {
             step: step.to_owned(),
-            name: (*name).to_owned(),
+            name: name.as_ref().to_owned(),
             unit: unit.clone(),
             values,
         });
@@ -340,10 +344,10 @@ fn report(
     Ok(outputs)
 }
 
-pub(crate) const FLAGS: Port =
-    Port::whole("row_flags", RowFlags::KIND, "rows not treated as asked");
-pub(crate) const TABLE: Port =
-    Port::whole("row_table", RowTable::KIND, "what was found for each row");
+/// Port of flagged rows.
+pub const FLAGS: Port = Port::whole("row_flags", RowFlags::KIND, "rows not treated as asked");
+/// Port of what was found for each row.
+pub const TABLE: Port = Port::whole("row_table", RowTable::KIND, "what was found for each row");
 pub(crate) const SPECTRA: Port = Port::rows("spectra", "spectra to treat");
 const TREATMENT_INPUTS: &[Port] = &[SPECTRA, FLAGS.optional(), TABLE.optional()];
 pub(crate) const TREATED: Port = Port::rows("spectra", "treated spectra");

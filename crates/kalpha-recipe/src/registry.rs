@@ -2,7 +2,7 @@
 
 use kalpha_core::{AnyStep, Registered};
 use kalpha_decompose as decompose;
-use kalpha_fit::eds;
+use kalpha_fit::{eds, lcf};
 use kalpha_process::{
     self as process, baseline,
     row_method::{Background, Treatment},
@@ -73,6 +73,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<Background<baseline::power_law::PowerLaw>>::new(),
     &Registered::<Background<baseline::plasmon_tail::PlasmonTail>>::new(),
     &Registered::<Background<baseline::bremsstrahlung::step::Bremsstrahlung>>::new(),
+    &Registered::<lcf::step::LcfStep>::new(),
 ];
 
 /// All registered steps.

@@ -100,6 +100,8 @@ pub enum MoveError {
 }
 
 type Linear = (f64, Vec<f64>);
+/// Candidates with what they make of a calibration.
+type Found = Vec<(Means, bool, Linear)>;
 
 fn predict((intercept, coefficients): &Linear, x: &[f64]) -> f64 {
     intercept + dot(coefficients, x)
@@ -148,7 +150,7 @@ fn candidates(
     standards: &Standards,
     property: &[f64],
     ranks: usize,
-) -> Result<(Vec<(Means, bool, Linear)>, Place), PlsError> {
+) -> Result<(Found, Place), PlsError> {
     let n = standards.channels;
     let pls = calibration.fit(n)?;
     let raw = calibration.linear(&pls);
