@@ -9,7 +9,7 @@ use kalpha_core::{
 };
 use kalpha_engine::{Engine, Session};
 use kalpha_process::row_method::{RowFlags, RowStatus};
-use kalpha_recipe::{Recipe, RunError, run, steps};
+use kalpha_recipe::{Further, Recipe, RunError, run, run_with, steps};
 use serde_json::{Map, Value};
 use std::sync::{
     Arc,
@@ -349,4 +349,93 @@ fn counts_that_are_counts_no_more_are_named() {
         let error = check(&[first, "normalize.anscombe"]).unwrap_err().to_string();
         assert!(error.contains(first) && error.contains("before normalisation"), "{error}");
     }
+}
+
+/// Two bands that mix in all shares, over an axis.
+fn mixture(row: usize) -> Vec<f64> {
+    let share = 0.5 + 0.5 * (row as f64 * 0.37).sin();
+    let [a, b] = [50.0, 90.0]
+        .map(|at| (0..CHANNELS).map(move |c| 1.0 + 4.0 * (-0.01 * (c as f64 - at).powi(2)).exp()));
+    a.zip(b).map(|(a, b)| share * a + (1.0 - share) * b).collect()
+}
+
+/// Fits by references of a second file: the shares come back, broken rows are flagged, neither
+/// threads nor neighbours change a bit.
+#[test]
+fn references_of_a_second_file() {
+    let pure = [mixture(0), mixture(1)];
+    let band = |at: f64| -> Vec<f64> {
+        (0..CHANNELS).map(|c| 1.0 + 4.0 * (-0.01 * (c as f64 - at).powi(2)).exp()).collect()
+    };
+    let further = |references: &[Vec<f64>]| Further {
+        name: "references".into(),
+        dataset: dataset_of(references, axis()),
+        fingerprint: "references".into(),
+    };
+    let mut recipe = Recipe::new("fit").with("lcf");
+    recipe.step[0].params = params("lcf");
+    let fit = |spectra: &[Vec<f64>], threads: usize| {
+        let references = further(&[band(50.0), band(90.0)]);
+        let data = dataset_of(spectra, axis());
+        run_with(&recipe, &data, "mixtures", &[references], &engine(threads)).unwrap().session
+    };
+    let n = 2 * CellGrid::new(10_000, CHANNELS).rows_per_cell() + 5;
+    let mut spectra: Vec<Vec<f64>> = (0..n).map(mixture).collect();
+    spectra[7][3] = f64::NAN;
+    let all: Vec<Session> = [1, 2, 3].into_iter().map(|threads| fit(&spectra, threads)).collect();
+    for name in ["fractions", "lcf", "row_table", "row_flags"] {
+        let one = bits(all[0].get(name).unwrap());
+        assert!(all.iter().all(|s| bits(s.get(name).unwrap()) == one), "{name}");
+    }
+    let fractions = values(rows_of(&all[0], "fractions"));
+    for (row, found) in fractions.chunks_exact(2).enumerate() {
+        if row == 7 {
+            assert!(found.iter().all(|v| v.is_nan()));
+            continue;
+        }
+        let share = 0.5 + 0.5 * (row as f64 * 0.37).sin();
+        assert!((found[0] - share).abs() < 1e-9 && (found[0] + found[1] - 1.0).abs() < 1e-12);
+    }
+    let Some(Artefact::Whole { .. }) = all[0].get("row_flags") else { panic!("flags") };
+    // The same reference twice is refused; so are references that do not reach over the window.
+    let data = dataset_of(&pure, axis());
+    let refused = |references: Further| {
+        run_with(&recipe, &data, "m", &[references], &engine(1)).err().unwrap().to_string()
+    };
+    assert!(refused(further(&[band(50.0), band(50.0)])).contains("combination"));
+    let mut short = further(&[]);
+    let narrow = Axis::linear("Energy", Unit::Ev, 120.0, 1.0, 40).unwrap();
+    short.dataset = dataset_of(&[band(50.0)[..40].to_vec()], narrow);
+    assert!(refused(short).contains("inside the axis of the references"));
+    assert!(run(&recipe, &data, "m", &engine(1)).is_err());
+}
+
+/// Curve resolution: the same bits on any number of threads, and clear words on what it cannot do.
+#[test]
+fn curves_are_resolved() {
+    let resolve = |spectra: &[Vec<f64>], components: usize, threads: usize| {
+        let mut recipe = Recipe::new("curves").with("mcr_als");
+        recipe.step[0].params.insert("components".into(), Value::from(components));
+        run(&recipe, &dataset_of(spectra, axis()), "mixtures", &engine(threads))
+    };
+    let spectra: Vec<Vec<f64>> = (0..40).map(mixture).collect();
+    let [one, two] = [1, 3].map(|threads| resolve(&spectra, 2, threads).unwrap().session);
+    for name in ["concentrations", "component_spectra", "mcr"] {
+        assert_eq!(bits(one.get(name).unwrap()), bits(two.get(name).unwrap()), "{name}");
+    }
+    assert!(values(rows_of(&one, "concentrations")).iter().all(|v| *v >= 0.0));
+    assert_eq!(rows_of(&one, "component_spectra").meta().rows, 2);
+    let says = |spectra: &[Vec<f64>], components: usize| {
+        resolve(spectra, components, 1).err().unwrap().to_string()
+    };
+    assert!(says(&spectra, 0).contains("components"));
+    assert!(says(&spectra[..1], 2).contains("components"));
+    let mut broken = spectra.clone();
+    broken[3][9] = f64::INFINITY;
+    assert!(says(&broken, 2).contains("NaN or infinity"));
+    assert!(says(&vec![vec![0.0; CHANNELS]; 5], 2).contains("zero"));
+    // Multiples of one spectrum hold one component.
+    let multiples: Vec<Vec<f64>> =
+        (1..9).map(|k| mixture(3).iter().map(|v| v * f64::from(k)).collect()).collect();
+    assert!(says(&multiples, 2).contains("only 1 component"));
 }

@@ -93,7 +93,7 @@ impl Set {
     }
 }
 
-/// Memory of one thread: maps of the sets met so far.
+/// Memory of one thread and one programme: maps of the sets met so far.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     maps: HashMap<u64, Option<Vec<f64>>>,
@@ -102,7 +102,12 @@ pub struct Known {
 }
 
 impl Known {
-    /// The set of the last solution.
+    /// Forgets the maps, for use with another programme.
+    pub fn forget(&mut self) {
+        self.maps.clear();
+    }
+
+    /// The set of the last solution of [`Quadratic::solve`].
     pub fn set(&self) -> &Set {
         &self.set
     }
@@ -243,11 +248,23 @@ impl Quadratic {
     /// Solves for one right-hand side into `x`. False where the limit of rounds was met: x is then
     /// feasible, not optimal.
     pub fn solve(&self, b: &[f64], x: &mut [f64], known: &mut Known) -> bool {
-        let Known { maps, set, w } = known;
+        let mut set = std::mem::take(&mut known.set);
+        set.0.clear();
+        let found = self.solve_near(b, x, &mut set, known);
+        known.set = set;
+        found
+    }
+
+    /// [`Quadratic::solve`] from a set that may be near that of the solution, which it becomes; an
+    /// empty one stands for no variable at a bound.
+    pub fn solve_near(&self, b: &[f64], x: &mut [f64], set: &mut Set, known: &mut Known) -> bool {
+        let Known { maps, w, .. } = known;
         let n = self.n;
         w.resize(n, 0.0);
-        set.0.clear();
-        set.0.resize(n, At::Free);
+        if set.0.len() != n {
+            set.0.clear();
+            set.0.resize(n, At::Free);
+        }
         let largest = b.iter().fold(0.0, |m: f64, b| m.max(b.abs()));
         let mut found = false;
         for _ in 0..ROUNDS {
