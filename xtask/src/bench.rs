@@ -4,6 +4,7 @@ mod align;
 mod baseline;
 mod io;
 mod pca;
+mod resolve;
 mod simulate;
 
 use clap::{Args, Subcommand};
@@ -19,6 +20,8 @@ pub enum Bench {
     Io(io::IoArgs),
     /// Time warping, optimised warping and zero-loss alignment against tslearn, cowarp and eXSpy
     Align(align::AlignArgs),
+    /// Linear combination fits against scipy's nnls, curve resolution against pyMCR
+    Resolve(resolve::ResolveArgs),
 }
 
 /// Options of every benchmark.
@@ -45,6 +48,7 @@ pub fn run(bench: Bench) -> anyhow::Result<()> {
         Bench::Baseline(args) => baseline::run(args),
         Bench::Io(args) => io::run(args),
         Bench::Align(args) => align::run(args),
+        Bench::Resolve(args) => resolve::run(args),
     }
 }
 

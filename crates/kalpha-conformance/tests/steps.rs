@@ -5,7 +5,7 @@
 use kalpha_conformance::{Sample, bits, dataset, values};
 use kalpha_core::{
     Artefact, Ctx, Dataset, DenseRows, DenseValues, ExcludeChannels, Passes, Progress, Rows,
-    Silent, StepError, Work,
+    Serial, Silent, StepError, Work,
 };
 use kalpha_engine::{Engine, Session};
 use kalpha_recipe::{Recipe, RunError, defaults, fingerprint, run, steps};

@@ -15,7 +15,7 @@
 //! to 1e-6, and against mixtures of real scans.
 
 mod kernel;
-//pub mod search;
+
 pub mod step;
 
 use kalpha_num::{
