@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, bail};
 use kalpha_core::{Ctx, Dataset, Modality, Progress, Silent};
 use kalpha_engine::Engine;
-use kalpha_recipe::{Further, Recipe, defaults, fingerprint};
+use kalpha_recipe::{Further, Recipe, RunError, defaults, fingerprint};
 use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
             .map(|(name, dataset)| {
                 Ok(Further { name, fingerprint: fingerprint(&engine, &dataset)?, dataset })
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, RunError>>()?;
         kalpha_recipe::run_with(&recipe, &dataset, &name, &further, &engine)
     });
     progress::clear();
