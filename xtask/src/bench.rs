@@ -2,6 +2,7 @@
 
 mod align;
 mod baseline;
+mod fit;
 mod io;
 mod pca;
 mod resolve;
@@ -22,6 +23,8 @@ pub enum Bench {
     Align(align::AlignArgs),
     /// Linear combination fits against scipy's nnls, curve resolution against pyMCR
     Resolve(resolve::ResolveArgs),
+    /// Peak fits against scipy and lmfit, and a map of fits
+    Fit(fit::FitArgs),
 }
 
 /// Options of every benchmark.
@@ -49,6 +52,7 @@ pub fn run(bench: Bench) -> anyhow::Result<()> {
         Bench::Io(args) => io::run(args),
         Bench::Align(args) => align::run(args),
         Bench::Resolve(args) => resolve::run(args),
+        Bench::Fit(args) => fit::run(args),
     }
 }
 

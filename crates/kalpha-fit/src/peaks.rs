@@ -22,22 +22,27 @@
 //! # }
 //! ```
 
+mod batch;
+pub mod coverage;
 mod data;
 mod diagnostics;
 mod error;
 mod expression;
 mod find;
 mod fit;
+mod interval;
 mod linear;
 mod model;
 mod objective;
 pub mod shape;
 mod start;
 
+pub use batch::{BatchFit, BatchFitter, BatchStatus};
 pub use data::Noise;
 pub use diagnostics::{Comparison, Diagnostics, compare};
 pub use error::PeakError;
 pub use find::{FindOptions, FoundPeak, find_peaks};
 pub use fit::{FitOptions, Fitted, FittedParameter, PeakFit, PeakRow, PeakWarning, State};
+pub use interval::Interval;
 pub use model::{Component, Constraint, Parameter, PeakModel};
 pub use shape::{LineShape, Measures, SHAPES, Seen, shape};

@@ -10,6 +10,7 @@ mod marquardt;
 #[cfg(test)]
 mod nist_strd;
 mod problem;
+mod products;
 #[cfg(test)]
 mod tests;
 

@@ -269,7 +269,9 @@ pub(super) fn search(
     let mut free: Vec<f64> = layout.free.iter().map(|k| start.full[*k]).collect();
     let m = data.x.len();
     if start.amplitudes {
-        solve_amplitudes(model, data, start, &mut free, &mut workspace.memory);
+        let (counts, memory) = (data.noise == Noise::Poisson, &mut workspace.memory);
+        let root = &mut data.root.clone();
+        solve_amplitudes(model, data.x, &data.y, counts, root, start, &mut free, memory);
     }
     let counts = data.noise == Noise::Poisson;
     let measure = if counts { Measure::Deviance } else { Measure::Squares(&data.root) };
@@ -302,19 +304,18 @@ pub(super) fn search(
     Ok(Found { free, minimum, covariance, lower, upper })
 }
 
-/// Amplitudes for the positions and widths of the start.
-fn solve_amplitudes(
+/// Amplitudes for the positions and widths of the start. `root` holds roots of weights; for counts
+/// it is filled with those of the counts.
+pub(super) fn solve_amplitudes(
     model: &PeakModel,
-    data: &Data<'_>,
+    x: &[f64],
+    y: &[f64],
+    counts: bool,
+    root: &mut Vec<f64>,
     start: &Start,
     free: &mut [f64],
     memory: &mut Memory,
 ) {
-    let counts = data.noise == Noise::Poisson;
-    let root: Vec<f64> = match counts {
-        true => data.y.iter().map(|c| c.max(1.0).sqrt().recip()).collect(),
-        false => data.root.clone(),
-    };
     // A likelihood needs a model above zero to start from.
     let lower: Vec<f64> = start
         .lower
@@ -322,10 +323,13 @@ fn solve_amplitudes(
         .zip(&model.layout.linear)
         .map(|(l, linear)| if counts && *linear { l.max(0.0) } else { *l })
         .collect();
+    if counts {
+        root.clear();
+        root.extend(y.iter().map(|c| c.max(1.0).sqrt().recip()));
+    }
     let bounds = Bounds { lower: &lower, upper: &start.upper };
-    let measure = Measure::Squares(&root);
-    let mut objective =
-        Objective::new(model, data.x, &data.y, measure, bounds, &start.full, memory);
+    let measure = Measure::Squares(root);
+    let mut objective = Objective::new(model, x, y, measure, bounds, &start.full, memory);
     objective.solve_linear(free);
 }
 
@@ -564,5 +568,7 @@ fn warnings(
     warnings
 }
 
+#[cfg(test)]
+mod measured;
 #[cfg(test)]
 mod tests;

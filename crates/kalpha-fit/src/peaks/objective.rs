@@ -27,7 +27,9 @@ pub(super) struct Memory {
     pub(super) model: Vec<f64>,
     /// Derivatives to all parameters, column by column.
     slopes: Vec<f64>,
-    tie_slopes: Vec<f64>,
+    pub(super) tie_slopes: Vec<f64>,
+    /// Free parameters at which model and slopes hold; empty where they do not.
+    slopes_at: Vec<f64>,
     sweep: Sweep,
     linear: LinearSolver,
 }
@@ -42,6 +44,8 @@ pub(super) struct Objective<'a> {
     bounds: Bounds<'a>,
     /// Amplitudes are solved for at every trial.
     pub(super) projects: bool,
+    /// Slopes are computed with every value: cheaper where most trials are accepted.
+    pub(super) eager: bool,
     pub(super) memory: &'a mut Memory,
 }
 
@@ -64,14 +68,26 @@ impl<'a> Objective<'a> {
         memory.model.resize(m, 0.0);
         memory.slopes.resize(m * n, 0.0);
         memory.tie_slopes.resize(layout.ties.len() * layout.free.len(), 0.0);
-        let projects = false;
-        Self { components: model.components(), layout, x, y, measure, bounds, projects, memory }
+        memory.slopes_at.clear();
+        Self {
+            components: model.components(),
+            layout,
+            x,
+            y,
+            measure,
+            bounds,
+            projects: false,
+            eager: false,
+            memory,
+        }
     }
 
     /// The model at `free`, into the memory; false where a parameter is outside its domain.
     pub(super) fn model(&mut self, free: &[f64], with_slopes: bool) -> bool {
         let Self { components, layout, x, .. } = self;
-        let Memory { full, value, model, slopes, tie_slopes, sweep, .. } = &mut *self.memory;
+        let Memory { full, value, model, slopes, tie_slopes, slopes_at, sweep, .. } =
+            &mut *self.memory;
+        slopes_at.clear();
         layout.expand(free, full, sweep);
         let inside = |k: usize| full[k] >= layout.lower[k] && full[k] <= layout.upper[k];
         // Free ones are kept inside; NaN is nowhere inside.
@@ -88,6 +104,7 @@ impl<'a> Objective<'a> {
         }
         if with_slopes {
             layout.tie_slopes(full, tie_slopes, sweep);
+            slopes_at.extend_from_slice(free);
         }
         true
     }
@@ -147,7 +164,7 @@ impl<'a> Objective<'a> {
 
 impl Problem for Objective<'_> {
     fn evaluate(&mut self, free: &[f64], residuals: &mut [f64]) -> f64 {
-        if !self.model(free, false) {
+        if !self.model(free, self.eager) {
             residuals.fill(f64::NAN);
             return f64::INFINITY;
         }
@@ -178,13 +195,14 @@ impl Problem for Objective<'_> {
     }
 
     fn jacobian(&mut self, free: &[f64], _: &mut [f64], jacobian: &mut [f64]) {
-        if !self.model(free, true) {
+        if self.memory.slopes_at != free && !self.model(free, true) {
             jacobian.fill(f64::NAN);
             return;
         }
         self.columns(jacobian);
         let m = self.x.len();
         match self.measure {
+            Measure::Squares(root) if root.iter().all(|r| *r == 1.0) => {}
             Measure::Squares(root) => {
                 for column in jacobian.chunks_exact_mut(m) {
                     column.iter_mut().zip(root).for_each(|(c, w)| *c *= w);

@@ -185,24 +185,46 @@ impl<S: Pointwise<N>, const N: usize> Kernel for Fill<'_, S, N> {
     fn run(self) {
         let Self { shape, x, value, slopes } = self;
         let m = x.len();
+        let whole = m - m % L;
+        let (inside, rest) = value.split_at_mut(whole);
         match slopes {
             None => {
-                for (x, value) in x.chunks(L).zip(value.chunks_mut(L)) {
+                for (x, value) in x.chunks_exact(L).zip(inside.chunks_exact_mut(L)) {
                     let (f, _) = shape.at(load(x));
-                    value.copy_from_slice(&f.0[..x.len()]);
+                    store(&f, value);
+                }
+                if whole < m {
+                    let (f, _) = shape.at(load(&x[whole..]));
+                    rest.copy_from_slice(&f.0[..m - whole]);
                 }
             }
             Some(slopes) => {
-                for (i, (x, value)) in x.chunks(L).zip(value.chunks_mut(L)).enumerate() {
+                for (i, (x, value)) in x.chunks_exact(L).zip(inside.chunks_exact_mut(L)).enumerate()
+                {
                     let (f, d) = shape.at(load(x));
-                    value.copy_from_slice(&f.0[..x.len()]);
+                    store(&f, value);
                     for (k, d) in d.iter().enumerate() {
                         let first = k * m + i * L;
-                        slopes[first..first + x.len()].copy_from_slice(&d.0[..x.len()]);
+                        store(d, &mut slopes[first..first + L]);
+                    }
+                }
+                if whole < m {
+                    let (f, d) = shape.at(load(&x[whole..]));
+                    rest.copy_from_slice(&f.0[..m - whole]);
+                    for (k, d) in d.iter().enumerate() {
+                        slopes[k * m + whole..(k + 1) * m].copy_from_slice(&d.0[..m - whole]);
                     }
                 }
             }
         }
+    }
+}
+
+/// Writes eight values; a copy of known length.
+#[inline(always)]
+fn store(from: &V, to: &mut [f64]) {
+    if let Ok(to) = <&mut [f64; L]>::try_from(to) {
+        *to = from.0;
     }
 }
 

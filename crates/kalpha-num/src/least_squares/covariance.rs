@@ -2,7 +2,7 @@
 
 use super::{
     Bounds, LeastSquaresError, LevenbergMarquardt, Problem,
-    householder::{back_substitute, dot},
+    householder::{back_substitute, dot, triangular},
 };
 
 /// A direction this much shorter than its columns, after all others are projected out, is not
@@ -115,6 +115,66 @@ impl LevenbergMarquardt {
             }
         }
         Ok(Covariance { n, matrix, at_bound, unidentified, pivot })
+    }
+}
+
+impl LevenbergMarquardt {
+    /// The matrix of [`LevenbergMarquardt::covariance`] alone, into memory that is kept: zero for
+    /// parameters at a bound. False, and NaN everywhere, where the data do not determine all
+    /// others.
+    pub fn covariance_into(
+        &mut self,
+        problem: &mut dyn Problem,
+        x: &[f64],
+        m: usize,
+        bounds: Bounds<'_>,
+        matrix: &mut [f64],
+    ) -> bool {
+        let n = x.len();
+        self.resize(m, n);
+        matrix.fill(f64::NAN);
+        if !problem.evaluate(x, &mut self.residuals).is_finite() {
+            return false;
+        }
+        problem.jacobian(x, &mut self.residuals, &mut self.jacobian);
+        self.free.clear();
+        self.free.extend((0..n).filter(|j| !bounds.touches(*j, x[*j])));
+        let size = self.free.len();
+        for k in 0..size {
+            let j = self.free[k];
+            if j != k {
+                self.jacobian.copy_within(j * m..(j + 1) * m, k * m);
+            }
+            let column = &self.jacobian[k * m..(k + 1) * m];
+            self.norms[k] = dot(column, column).sqrt();
+        }
+        let triangle = &mut self.triangle[..size * size];
+        triangular(&mut self.jacobian[..size * m], &mut self.residuals, size, triangle);
+        let fine = (0..size).all(|k| {
+            let pivot = triangle[k * size + k].abs();
+            self.norms[k].is_finite() && pivot > DEPENDENT * self.norms[k]
+        });
+        if !fine {
+            return false;
+        }
+        let inverse = &mut self.small[..size * size];
+        inverse.fill(0.0);
+        for (k, row) in inverse.chunks_exact_mut(size.max(1)).enumerate() {
+            row[k] = 1.0;
+            back_substitute(triangle, size, row);
+        }
+        matrix.fill(0.0);
+        for a in 0..size {
+            for b in a..size {
+                // Row k of the inverse's transpose ends at k.
+                let sum: f64 =
+                    (b..size).map(|k| inverse[k * size + a] * inverse[k * size + b]).sum();
+                let (i, j) = (self.free[a], self.free[b]);
+                matrix[i * n + j] = sum;
+                matrix[j * n + i] = sum;
+            }
+        }
+        true
     }
 }
 

@@ -43,6 +43,16 @@ fn a_bound_is_kept_and_the_rest_is_the_minimum_on_it() {
     assert_eq!(covariance.at_bound, [false, true]);
     assert!((covariance.sigma(0) - down.sqrt().recip()).abs() < 1e-8);
     assert!(covariance.sigma(1).is_nan() && covariance.unidentified == [false, false]);
+    let mut matrix = [0.0; 4];
+    assert!(solver.covariance_into(&mut problem, &x, 20, bounds, &mut matrix));
+    assert_eq!(matrix[1..], [0.0; 3]);
+    assert!((matrix[0].sqrt() / covariance.sigma(0) - 1.0).abs() < 1e-9);
+    // Without the bound: both, as the other way.
+    let free = solver.covariance(&mut problem, &x, 20, Bounds::NONE).unwrap();
+    assert!(solver.covariance_into(&mut problem, &x, 20, Bounds::NONE, &mut matrix));
+    for (a, b) in matrix.iter().zip(&free.matrix) {
+        assert!((a / b - 1.0).abs() < 1e-9, "{matrix:?} {free:?}");
+    }
 }
 
 #[test]
@@ -64,6 +74,9 @@ fn what_is_not_identified_is_named() {
     let covariance = solver.covariance(&mut problem, &x, 9, Bounds::NONE).unwrap();
     assert_eq!(covariance.unidentified, [true, true, false, true]);
     assert!(covariance.sigma(0).is_nan() && covariance.sigma(2).is_finite());
+    let mut matrix = [0.0; 16];
+    assert!(!solver.covariance_into(&mut problem, &x, 9, Bounds::NONE, &mut matrix));
+    assert!(matrix.iter().all(|v| v.is_nan()));
 }
 
 #[test]

@@ -34,8 +34,15 @@ impl LineShape for Polynomial {
             *v = p.iter().rev().fold(0.0, |sum, c| sum * x + c);
         }
         if let Some(slopes) = slopes {
-            for (k, column) in slopes.chunks_exact_mut(x.len()).enumerate() {
-                column.iter_mut().zip(x).for_each(|(s, x)| *s = x.powi(k as i32));
+            let (first, mut rest) = slopes.split_at_mut(x.len());
+            first.fill(1.0);
+            let mut before: &[f64] = first;
+            while !rest.is_empty() {
+                let (column, later) = rest.split_at_mut(x.len());
+                for ((s, x), b) in column.iter_mut().zip(x).zip(before) {
+                    *s = x * b;
+                }
+                (before, rest) = (column, later);
             }
         }
     }
