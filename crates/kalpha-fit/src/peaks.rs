@@ -45,4 +45,4 @@ pub use find::{FindOptions, FoundPeak, find_peaks};
 pub use fit::{FitOptions, Fitted, FittedParameter, PeakFit, PeakRow, PeakWarning, State};
 pub use interval::Interval;
 pub use model::{Component, Constraint, Parameter, PeakModel};
-pub use shape::{LineShape, Measures, SHAPES, Seen, shape};
+pub use shape::{LineShape, Measures, SHAPES, Scatterer, Seen, shape};

@@ -389,17 +389,7 @@ impl PeakModel {
                 FittedParameter { name: layout.names[k].clone(), value: full[k], sigma, state }
             })
             .collect();
-        let components: Vec<Vec<f64>> = self
-            .components()
-            .iter()
-            .zip(&layout.first)
-            .map(|(c, first)| {
-                let mut value = vec![0.0; m];
-                let p = &full[*first..first + c.parameters.len()];
-                c.shape.evaluate(data.x, p, &mut value, None);
-                value
-            })
-            .collect();
+        let components = self.curves(data.x, &full);
         let peaks = self.peak_rows(data, &full, &covariance);
         let mut fit = PeakFit {
             parameters,
@@ -416,6 +406,29 @@ impl PeakModel {
         };
         fit.warnings = warnings(&fit, layout, found, options, unknown_noise);
         fit
+    }
+
+    /// Each component at every point.
+    fn curves(&self, x: &[f64], full: &[f64]) -> Vec<Vec<f64>> {
+        let all = || self.components().iter().zip(&self.layout.first);
+        let mut peaks = vec![0.0; x.len()];
+        let mut curves: Vec<Vec<f64>> = Vec::new();
+        for (component, first) in all() {
+            let mut value = vec![0.0; x.len()];
+            let p = &full[*first..first + component.parameters.len()];
+            component.shape.evaluate(x, p, &mut value, None);
+            if component.shape.is_peak() {
+                peaks.iter_mut().zip(&value).for_each(|(sum, v)| *sum += v);
+            }
+            curves.push(value);
+        }
+        for ((component, first), curve) in all().zip(&mut curves) {
+            if let Some(scatterer) = component.shape.scatterer() {
+                let p = &full[*first..first + component.parameters.len()];
+                scatterer.scatter(x, p, &peaks, curve);
+            }
+        }
+        curves
     }
 
     fn peak_rows(&self, data: &Data<'_>, full: &[f64], covariance: &[f64]) -> Vec<PeakRow> {

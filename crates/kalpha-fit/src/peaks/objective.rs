@@ -24,6 +24,8 @@ pub(super) enum Measure<'a> {
 pub(super) struct Memory {
     pub(super) full: Vec<f64>,
     value: Vec<f64>,
+    /// Sum of what scatters.
+    peaks: Vec<f64>,
     pub(super) model: Vec<f64>,
     /// Derivatives to all parameters, column by column.
     slopes: Vec<f64>,
@@ -65,6 +67,7 @@ impl<'a> Objective<'a> {
         memory.full.clear();
         memory.full.extend_from_slice(start);
         memory.value.resize(m, 0.0);
+        memory.peaks.resize(m, 0.0);
         memory.model.resize(m, 0.0);
         memory.slopes.resize(m * n, 0.0);
         memory.tie_slopes.resize(layout.ties.len() * layout.free.len(), 0.0);
@@ -85,7 +88,7 @@ impl<'a> Objective<'a> {
     /// The model at `free`, into the memory; false where a parameter is outside its domain.
     pub(super) fn model(&mut self, free: &[f64], with_slopes: bool) -> bool {
         let Self { components, layout, x, .. } = self;
-        let Memory { full, value, model, slopes, tie_slopes, slopes_at, sweep, .. } =
+        let Memory { full, value, peaks, model, slopes, tie_slopes, slopes_at, sweep, .. } =
             &mut *self.memory;
         slopes_at.clear();
         layout.expand(free, full, sweep);
@@ -96,11 +99,20 @@ impl<'a> Objective<'a> {
         }
         let m = x.len();
         model.fill(0.0);
+        let scatters = components.iter().any(|c| c.shape.scatterer().is_some());
+        peaks.fill(0.0);
         for (component, first) in components.iter().zip(&layout.first) {
             let n = component.parameters.len();
             let columns = with_slopes.then(|| &mut slopes[first * m..(first + n) * m]);
             component.shape.evaluate(x, &full[*first..first + n], value, columns);
             model.iter_mut().zip(value.iter()).for_each(|(sum, v)| *sum += v);
+            if scatters && component.shape.is_peak() {
+                peaks.iter_mut().zip(value.iter()).for_each(|(sum, v)| *sum += v);
+            }
+        }
+        if scatters {
+            let slopes = with_slopes.then_some(slopes.as_mut_slice());
+            scatter(components, layout, x, full, peaks, value, model, slopes);
         }
         if with_slopes {
             layout.tie_slopes(full, tie_slopes, sweep);
@@ -159,6 +171,47 @@ impl<'a> Objective<'a> {
             let f = self.memory.model[*i];
             !(f > 0.0 || (f == 0.0 && self.y[*i] == 0.0))
         })
+    }
+}
+
+/// Adds what backgrounds make of the peaks, and of their derivatives.
+fn scatter(
+    components: &[Component],
+    layout: &Layout,
+    x: &[f64],
+    full: &[f64],
+    peaks: &[f64],
+    value: &mut [f64],
+    model: &mut [f64],
+    mut slopes: Option<&mut [f64]>,
+) {
+    let m = x.len();
+    let mut source = vec![0.0; m];
+    let range = |c: usize| layout.first[c]..layout.first[c] + components[c].parameters.len();
+    let scatterers: Vec<usize> =
+        (0..components.len()).filter(|c| components[*c].shape.scatterer().is_some()).collect();
+    for &c in &scatterers {
+        let Some(scatterer) = components[c].shape.scatterer() else { continue };
+        let p = &full[range(c)];
+        scatterer.scatter(x, p, peaks, value);
+        model.iter_mut().zip(value.iter()).for_each(|(sum, v)| *sum += v);
+        if let Some(slopes) = slopes.as_deref_mut() {
+            for (k, index) in range(c).enumerate() {
+                scatterer.slope(x, p, k, peaks, &mut slopes[index * m..(index + 1) * m]);
+            }
+        }
+    }
+    let Some(slopes) = slopes else { return };
+    for peak in (0..components.len()).filter(|c| components[*c].shape.is_peak()) {
+        for index in range(peak) {
+            let column = &mut slopes[index * m..(index + 1) * m];
+            source.copy_from_slice(column);
+            for &c in &scatterers {
+                let Some(scatterer) = components[c].shape.scatterer() else { continue };
+                scatterer.scatter(x, &full[range(c)], &source, value);
+                column.iter_mut().zip(value.iter()).for_each(|(sum, v)| *sum += v);
+            }
+        }
     }
 }
 
@@ -238,4 +291,69 @@ fn squares(values: &[f64]) -> f64 {
         }
     }
     sums.iter().sum::<f64>() + tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peaks::Parameter;
+
+    #[test]
+    fn the_jacobian_is_the_derivative_of_the_model() {
+        let x: Vec<f64> = (0..80).map(|i| 0.2 * f64::from(i)).collect();
+        let y = vec![1.0; 80];
+        let peak = |name: &str, shape: &str, center: f64| {
+            let p = Component::new(name, shape).unwrap().start("center", center).unwrap();
+            p.start("fwhm", 1.5).unwrap().start("area", 9.0).unwrap()
+        };
+        let a = peak("a", "gaussian", 5.0);
+        let b = a.partner("b", "2 * gap", "0.5 + ratio^2").unwrap();
+        let c = peak("c", "pseudo_voigt", 11.0).tie("fwhm", "a.fwhm * 1.1 + b.fwhm").unwrap();
+        let tougaard = Component::new("t", "tougaard").unwrap().start("b", 30.0).unwrap();
+        let tougaard = tougaard.start("c", 40.0).unwrap();
+        let backgrounds = [
+            Component::new("s", "shirley_kinetic").unwrap(),
+            tougaard,
+            Component::new("l", "linear")
+                .unwrap()
+                .start("c0", 1.0)
+                .unwrap()
+                .start("c1", 0.1)
+                .unwrap(),
+        ];
+        let components = [a, b, c].into_iter().chain(backgrounds).collect();
+        let variables = vec![
+            Parameter::variable("gap", 1.4, 0.0, 3.0),
+            Parameter::variable("ratio", 0.7, 0.0, 1.0),
+        ];
+        let model = PeakModel::with_variables(components, variables).unwrap();
+        let start: Vec<f64> = model.layout.start.clone();
+        let free: Vec<f64> = model.layout.free.iter().map(|k| start[*k]).collect();
+        assert!(free.iter().all(|v| v.is_finite()), "{free:?}");
+        let weights: Vec<f64> = (0..80).map(|i| 1.0 + 0.01 * f64::from(i)).collect();
+        let measure = Measure::Squares(&weights);
+        let mut memory = Memory::default();
+        let mut objective =
+            Objective::new(&model, &x, &y, measure, Bounds::NONE, &start, &mut memory);
+        let (m, n) = (80, free.len());
+        let (mut r, mut jacobian) = (vec![0.0; m], vec![0.0; m * n]);
+        objective.evaluate(&free, &mut r);
+        objective.jacobian(&free, &mut r, &mut jacobian);
+        for f in 0..n {
+            let step = 1e-5 * free[f].abs().max(0.1);
+            let (mut up, mut down) = (free.clone(), free.clone());
+            up[f] += step;
+            down[f] -= step;
+            let (mut ahead, mut behind) = (vec![0.0; m], vec![0.0; m]);
+            objective.evaluate(&up, &mut ahead);
+            objective.evaluate(&down, &mut behind);
+            let column = &jacobian[f * m..(f + 1) * m];
+            let largest = column.iter().fold(0.0_f64, |a, v| a.max(v.abs()));
+            assert!(largest > 0.0);
+            for i in 0..m {
+                let want = (ahead[i] - behind[i]) / (up[f] - down[f]);
+                assert!((column[i] - want).abs() < 1e-7 * largest, "{f} {i} {} {want}", column[i]);
+            }
+        }
+    }
 }

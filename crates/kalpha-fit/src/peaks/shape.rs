@@ -5,6 +5,7 @@
 //! at the maximum. All derivatives are analytic and tested against central differences in one
 //! test over all shapes.
 
+mod active_background;
 mod doniach_sunjic;
 mod exponential_tail;
 mod gaussian;
@@ -16,6 +17,8 @@ mod sigmoid_pseudo_voigt;
 mod split_pseudo_voigt;
 mod step;
 mod voigt;
+
+pub use active_background::Scatterer;
 
 use super::PeakError;
 use kalpha_num::{
@@ -118,6 +121,11 @@ pub trait LineShape: Send + Sync {
     fn is_peak(&self) -> bool {
         true
     }
+
+    /// What the shape makes of the sum of all peaks, for backgrounds that peaks cause.
+    fn scatterer(&self) -> Option<&dyn Scatterer> {
+        None
+    }
 }
 
 impl std::fmt::Debug for dyn LineShape {
@@ -144,6 +152,10 @@ pub static SHAPES: &[&dyn LineShape] = &[
     &exponential_tail::ExponentialTail { up: true },
     &step::ErfStep,
     &step::ArctanStep,
+    &active_background::Shirley { kinetic: false },
+    &active_background::Shirley { kinetic: true },
+    &active_background::Tougaard { kinetic: false },
+    &active_background::Tougaard { kinetic: true },
     &polynomial::Polynomial { degree: 0 },
     &polynomial::Polynomial { degree: 1 },
     &polynomial::Polynomial { degree: 2 },
