@@ -1,4 +1,5 @@
 //! Energy scale and resolution; axes from features of known position.
 
+pub mod binding_energy;
 pub mod energy;
 pub mod peaks;

@@ -434,7 +434,7 @@ impl<T: Treat> Step for Treatment<T> {
         let made = RowsMeta {
             channels: signal.len(),
             dtype: kalpha_core::DType::F64,
-            signal: signal.clone(),
+            signal,
             noise: noise.clone(),
             ..meta.clone()
         };
@@ -443,6 +443,8 @@ impl<T: Treat> Step for Treatment<T> {
             let rows = inputs.rows("spectra")?;
             let mut params = params;
             params.given(inputs);
+            // The axis as it is now: a step before may have moved it.
+            let signal = params.signal(rows.meta());
             let method = params.method(rows, &metadata, passes)?;
             let columns = method.columns();
             let outputs = T::learned(&method, Outputs::new());

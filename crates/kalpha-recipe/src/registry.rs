@@ -49,6 +49,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<Treatment<process::transfer::step::Orthogonal>>::new(),
     &Registered::<Treatment<process::transfer::step::Coral>>::new(),
     &Registered::<Treatment<process::calibrate::peaks::step::Peaks>>::new(),
+    &Registered::<process::calibrate::binding_energy::BindingEnergyStep>::new(),
     &Registered::<Background<process::baseline::shirley::Shirley>>::new(),
     &Registered::<Background<process::baseline::tougaard::TougaardParams>>::new(),
     &Registered::<Background<baseline::auto::Auto>>::new(),
