@@ -7,6 +7,7 @@ pub mod elements;
 mod error;
 pub mod ionization;
 pub mod lines;
+pub mod photoemission;
 pub mod pileup;
 pub mod profile;
 pub mod simulate;

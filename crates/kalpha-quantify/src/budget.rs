@@ -28,6 +28,7 @@ pub fn budget(quantity: &Quantity) -> Option<Vec<BudgetLine>> {
         let name = match cause {
             Cause::KFactor(_) => "k_factors".to_owned(),
             Cause::Other(name) if name == "mass_attenuation" => Cause::Absorption.to_string(),
+            Cause::Other(name) if name.starts_with("cross_section:") => "cross_sections".to_owned(),
             other => other.to_string(),
         };
         match parts.iter_mut().find(|(part, _)| *part == name) {

@@ -52,6 +52,33 @@ pub enum QuantifyError {
         /// The name as given.
         name: String,
     },
+    /// The photon does not reach a line.
+    #[error(
+        "{line} lies deeper than the photon energy of {photon_energy} eV (hint: leave it out, or mend the photon energy)"
+    )]
+    OutOfReach {
+        /// The line, such as `Ti 2p`.
+        line: String,
+        /// Photon energy, eV.
+        photon_energy: f64,
+    },
+    /// A sensitivity factor is no positive number.
+    #[error("the sensitivity of {line} is {value} (hint: a positive number relative to C 1s)")]
+    Sensitivity {
+        /// The line.
+        line: String,
+        /// Its sensitivity.
+        value: f64,
+    },
+    /// Areas over sensitivities do not add up to a positive number.
+    #[error("the areas add up to {total} atoms (hint: check backgrounds and signs)")]
+    NoAtoms {
+        /// The sum.
+        total: f64,
+    },
+    /// A line is not in the tables.
+    #[error(transparent)]
+    Physics(#[from] kalpha_physics::PhysicsError),
     /// An element symbol is unknown.
     #[error("unknown element `{symbol}` (hint: use a symbol such as Fe)")]
     Element {

@@ -4,6 +4,7 @@
 //! - [`k_factors`] are given or computed, always with a sigma.
 //! - [`cliff_lorimer`] turns intensities into weight and atomic percent.
 //! - [`absorption`] corrects a thin film for its own absorption.
+//! - [`sensitivity_factors`] turns photoelectron areas into atomic percent.
 //! - [`budget`] says where the uncertainty comes from.
 //! - [`interaction`] says how far a bulk spectrum reaches.
 
@@ -13,6 +14,7 @@ pub mod cliff_lorimer;
 mod error;
 pub mod interaction;
 pub mod k_factors;
+pub mod sensitivity_factors;
 pub mod specimen;
 
 pub use error::{NotQuantified, QuantifyError, RefusalReason};
