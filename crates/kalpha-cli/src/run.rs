@@ -69,8 +69,15 @@ fn choose(args: &RunArgs, dataset: &Dataset) -> anyhow::Result<Recipe> {
         recipe.metadata.insert("specimen".to_owned(), specimen.to_string().into());
     }
     if !args.elements.is_empty() {
-        recipe.set("eds.identify", "elements", args.elements.clone())?;
-        recipe.set("eds.cliff_lorimer", "elements", args.elements.clone())?;
+        let named = ["eds.identify", "eds.cliff_lorimer", "xps.quantify"];
+        let takes = |id: &&str| recipe.step.iter().any(|step| step.id == **id);
+        let takers: Vec<&str> = named.into_iter().filter(takes).collect();
+        if takers.is_empty() {
+            bail!("no step of this recipe takes --elements");
+        }
+        for id in takers {
+            recipe.set(id, "elements", args.elements.clone())?;
+        }
     }
     if !args.k_factors.is_empty() {
         recipe.set("eds.cliff_lorimer", "k_factors", k_factors(&args.k_factors)?)?;
@@ -95,6 +102,8 @@ fn default_recipe(dataset: &Dataset, args: &RunArgs) -> anyhow::Result<Recipe> {
     };
     match modality {
         Some(Modality::Eds) => Ok(defaults::eds()),
+        Some(Modality::Xps) => Ok(defaults::xps()),
+        Some(Modality::Raman) => Ok(defaults::raman_peaks()),
         Some(other) => bail!(
             "there is no default recipe for {other} yet (hint: --step baseline.asls, --recipe FILE, or --set modality=eds)"
         ),

@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+mod automatic;
 mod batch;
 pub mod coverage;
 mod data;
@@ -36,7 +37,9 @@ mod model;
 mod objective;
 pub mod shape;
 mod start;
+mod step;
 
+pub use automatic::{Automatic, Background, automatic};
 pub use batch::{BatchFit, BatchFitter, BatchStatus};
 pub use data::Noise;
 pub use diagnostics::{Comparison, Diagnostics, compare};
@@ -46,3 +49,4 @@ pub use fit::{FitOptions, Fitted, FittedParameter, PeakFit, PeakRow, PeakWarning
 pub use interval::Interval;
 pub use model::{Component, Constraint, Parameter, PeakModel};
 pub use shape::{LineShape, Measures, SHAPES, Scatterer, Seen, shape};
+pub use step::{ComponentParams, FitCurves, PeakFits, PeaksParams, PeaksStep, RowPeaks};

@@ -169,10 +169,10 @@ mod tests {
             let line = format!("{} {}", state.symbol, state.shell);
             assert!((0.05..=1.0).contains(&state.spread), "{line} {}", state.state);
             assert!(!state.source.is_empty(), "{line} {}", state.state);
-            // The table of lines is rounded and of pure elements: shifts reach 10 eV (CF3).
+            // The table of lines is rounded and of pure elements; satellites lie far up.
             if let Ok(known) = photoelectron_line(&line) {
                 let shift = (state.binding_energy - known.binding_energy).abs();
-                assert!(shift < 12.0, "{line} {} {shift}", state.state);
+                assert!(shift < 16.0, "{line} {} {shift}", state.state);
             }
         }
     }

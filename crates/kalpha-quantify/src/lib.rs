@@ -5,6 +5,7 @@
 //! - [`cliff_lorimer`] turns intensities into weight and atomic percent.
 //! - [`absorption`] corrects a thin film for its own absorption.
 //! - [`sensitivity_factors`] turns photoelectron areas into atomic percent.
+//! - [`xps`] names photoelectron peaks and their elements.
 //! - [`budget`] says where the uncertainty comes from.
 //! - [`interaction`] says how far a bulk spectrum reaches.
 
@@ -16,5 +17,6 @@ pub mod interaction;
 pub mod k_factors;
 pub mod sensitivity_factors;
 pub mod specimen;
+pub mod xps;
 
 pub use error::{NotQuantified, QuantifyError, RefusalReason};

@@ -3,12 +3,14 @@
 use crate::recipe::Recipe;
 
 /// Names that `kalpha recipe new` knows.
-pub const NAMES: &[&str] = &["eds"];
+pub const NAMES: &[&str] = &["eds", "xps", "raman-peaks"];
 
 /// The default recipe called `name`.
 pub fn recipe(name: &str) -> Option<Recipe> {
     match name {
         "eds" => Some(eds()),
+        "xps" => Some(xps()),
+        "raman-peaks" => Some(raman_peaks()),
         _ => None,
     }
 }
@@ -30,4 +32,29 @@ pub fn eds() -> Recipe {
         .with("reconstruction")
         .with("eds.phase_fit")
         .with("eds.cliff_lorimer")
+}
+
+/// Photoelectron spectra: peaks on an active Shirley background over binding energy.
+pub fn xps() -> Recipe {
+    let recipe = Recipe::new("xps").with("xps.binding_energy").with("fit.peaks");
+    let mut recipe = with_background(recipe.with("xps.quantify"), "shirley");
+    // Photoelectron lines are narrower; what is wider is Auger lines and losses.
+    for step in recipe.step.iter_mut().filter(|step| step.id == "fit.peaks") {
+        step.params.insert("widest".to_owned(), 8.0.into());
+    }
+    recipe
+}
+
+/// Raman spectra: peaks on an automatic baseline.
+pub fn raman_peaks() -> Recipe {
+    let recipe = Recipe::new("raman-peaks").with("denoise.despike").with("baseline.auto");
+    with_background(recipe.with("fit.peaks"), "constant")
+}
+
+/// What lies under the peaks of `fit.peaks`.
+fn with_background(mut recipe: Recipe, background: &str) -> Recipe {
+    for step in recipe.step.iter_mut().filter(|step| step.id == "fit.peaks") {
+        step.params.insert("background".to_owned(), background.into());
+    }
+    recipe
 }

@@ -50,6 +50,8 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<Treatment<process::transfer::step::Coral>>::new(),
     &Registered::<Treatment<process::calibrate::peaks::step::Peaks>>::new(),
     &Registered::<process::calibrate::binding_energy::BindingEnergyStep>::new(),
+    &Registered::<kalpha_fit::peaks::PeaksStep>::new(),
+    &Registered::<quantify::xps::QuantifyStep>::new(),
     &Registered::<Background<process::baseline::shirley::Shirley>>::new(),
     &Registered::<Background<process::baseline::tougaard::TougaardParams>>::new(),
     &Registered::<Background<baseline::auto::Auto>>::new(),

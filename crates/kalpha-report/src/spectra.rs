@@ -6,6 +6,7 @@
 mod assemble;
 mod document;
 mod html;
+mod peaks;
 mod tables;
 mod terminal;
 
@@ -14,6 +15,7 @@ pub use document::{
     AxisSummary, ColumnSummary, RowsSummary, SpectraDocument, StatusCount, StepSummary,
 };
 pub use html::report_html;
+pub use peaks::{FitSummary, PeakSummary, SurfaceSummary, Value, peaks_csv};
 pub use tables::{row_table_csv, spectra_csv};
 pub use terminal::answer;
 
@@ -43,6 +45,8 @@ pub struct SpectraFigures {
     pub shown: Vec<Shown>,
     /// Every spectrum: all of them are shown.
     pub complete: bool,
+    /// Fitted peaks with curves of some spectra, where peaks were fitted.
+    pub peaks: Option<kalpha_fit::peaks::PeakFits>,
     /// The recipe with every parameter.
     pub recipe_toml: String,
     /// What the numbers come from.

@@ -6,7 +6,7 @@ use kalpha_io::write::{write_bytes, write_dataset};
 use kalpha_recipe::RunResult;
 use kalpha_report::{
     document::Output,
-    spectra::{answer, assemble, report_html, row_table_csv, spectra_csv},
+    spectra::{answer, assemble, peaks_csv, report_html, row_table_csv, spectra_csv},
 };
 use std::path::Path;
 
@@ -21,6 +21,10 @@ pub(super) fn write(folder: &Path, result: &RunResult, dataset: &Dataset) -> any
     note("result.json", "the same as --json prints");
     note("rows.csv", "one line per spectrum: place, flags, what was found");
     note("spectra.csv", "the spectra of the report, before and after");
+    if let Some(peaks) = peaks_csv(result) {
+        write_bytes(&folder.join("peaks.csv"), peaks.as_bytes())?;
+        note("peaks.csv", "one line per peak and spectrum: position, width, area, errors");
+    }
     for rows in &document.rows {
         let file = format!("{}.zarr", rows.name);
         if let Some(Artefact::Rows(made)) = result.session.get(&rows.name) {

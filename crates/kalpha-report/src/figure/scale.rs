@@ -17,6 +17,7 @@ pub struct Scale {
     low: f64,
     high: f64,
     log: bool,
+    reversed: bool,
 }
 
 impl Scale {
@@ -24,14 +25,20 @@ impl Scale {
     pub fn linear(low: f64, high: f64) -> Self {
         let low = if low.is_finite() { low } else { 0.0 };
         let high = if high.is_finite() && high > low { high } else { low + 1.0 };
-        Self { low, high, log: false }
+        Self { low, high, log: false, reversed: false }
     }
 
     /// A logarithmic scale; what is not above zero stands at its lower end.
     pub fn log(low: f64, high: f64) -> Self {
         let low = if low.is_finite() && low > 0.0 { low } else { 1.0 };
         let high = if high.is_finite() && high > low { high } else { 10.0 * low };
-        Self { low, high, log: true }
+        Self { low, high, log: true, reversed: false }
+    }
+
+    /// The same from right to left, or from top to bottom.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { reversed: !self.reversed, ..self }
     }
 
     /// The lower end.
@@ -44,14 +51,16 @@ impl Scale {
         self.high
     }
 
-    /// Where `value` lies: 0 at the lower end, 1 at the upper one, never outside.
+    /// Where `value` lies: 0 at the lower end, 1 at the upper one (the other way round where
+    /// reversed), never outside.
     pub fn position(&self, value: f64) -> f64 {
         let position = if self.log {
             (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
         } else {
             (value - self.low) / (self.high - self.low)
         };
-        position.clamp(0.0, 1.0)
+        let position = position.clamp(0.0, 1.0);
+        if self.reversed { 1.0 - position } else { position }
     }
 
     /// About `n` ticks at 1, 2 or 5 times a power of ten.

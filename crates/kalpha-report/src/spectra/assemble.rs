@@ -53,6 +53,7 @@ pub fn assemble(
         *counts.entry((flag.step.clone(), flag.status)).or_default() += 1;
     }
     let meta = dataset.meta();
+    let peaks = super::peaks::summaries(result);
     let document = SpectraDocument {
         schema: SpectraDocument::SCHEMA.to_owned(),
         program: format!("kalpha {}", result.provenance.kalpha),
@@ -76,6 +77,9 @@ pub fn assemble(
             .map(|((step, status), spectra)| StatusCount { step, status, spectra })
             .collect(),
         flagged: flags.iter().take(FLAGGED_LISTED).cloned().collect(),
+        peaks: peaks.peaks,
+        fits: peaks.fits,
+        surface: peaks.surface,
         warnings: result.diagnostics.clone(),
         outputs: Vec::new(),
     };
@@ -201,6 +205,7 @@ fn figures(
         axis: dataset.meta().signal.to_vec(),
         treated_axis: treated.meta().signal.to_vec(),
         complete: shown.len() == n,
+        peaks: super::peaks::fits(result).cloned(),
         shown,
         recipe_toml: result.recipe.to_toml()?,
         provenance_json: serde_json::to_string_pretty(&result.provenance)? + "\n",

@@ -36,6 +36,15 @@ pub struct SpectraDocument {
     pub statuses: Vec<StatusCount>,
     /// Spectra not treated as asked; at most the first 1,000.
     pub flagged: Vec<RowFlag>,
+    /// Fitted peaks; at most about 1,000, all of them are in peaks.csv.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peaks: Vec<super::PeakSummary>,
+    /// How well they fit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fits: Vec<super::FitSummary>,
+    /// Atomic percent by photoelectron lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub surface: Vec<super::SurfaceSummary>,
     /// Warnings and notes, as the run met them.
     pub warnings: Vec<Diagnostic>,
     /// Files of the output folder.

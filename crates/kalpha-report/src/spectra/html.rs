@@ -15,6 +15,7 @@ const WIDTH: f64 = 1080.0;
 /// The report of a run, as one file.
 pub fn report_html(document: &SpectraDocument, figures: &SpectraFigures) -> String {
     let sections = [
+        ("peaks", "Peaks", super::peaks::section(document, figures)),
         ("spectra", "Spectra", spectra(document, figures)),
         ("found", "Found for each spectrum", found(document)),
         ("flagged", "Flagged", flagged(document)),
@@ -54,7 +55,7 @@ fn header(document: &SpectraDocument) -> String {
 }
 
 /// Smallest and largest of the finite values, a little wider; none where there is none.
-fn range<'a>(curves: impl IntoIterator<Item = &'a [f64]>) -> Option<(f64, f64)> {
+pub(super) fn range<'a>(curves: impl IntoIterator<Item = &'a [f64]>) -> Option<(f64, f64)> {
     let mut range: Option<(f64, f64)> = None;
     for &x in curves.into_iter().flatten().filter(|x| x.is_finite()) {
         let (low, high) = range.unwrap_or((x, x));

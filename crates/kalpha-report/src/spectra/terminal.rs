@@ -50,6 +50,9 @@ pub fn answer(document: &SpectraDocument, color: bool, report: Option<&str>) -> 
     if document.columns.len() > MOST {
         page.entry("", &format!("and {} more, in rows.csv", document.columns.len() - MOST));
     }
+    for (heading, text) in super::peaks::terminal(document) {
+        page.entry(heading, &text);
+    }
     name = "Flagged";
     if document.statuses.is_empty() {
         page.entry(name, "no spectrum");
