@@ -3,7 +3,9 @@
 //! Cross-sections are those of Scofield for Al K-alpha (1486.6 eV) over that of C 1s, whole shells
 //! and members of doublets. Binding energies of lines are rounded to 1 eV, good for finding an
 //! element. Those of chemical states are to 0.1 eV on the scale of C 1s = 284.8 eV, each with the
-//! half range of published values and its source: they suggest, they do not prove.
+//! half range of published values and its source: they suggest, they do not prove. Splittings of
+//! doublets are those of the elements, to some hundredths of an eV (tenths for the first transition
+//! series, where they depend on the state).
 //!
 //! Sources: Scofield (1976), J. Electron Spectrosc. Relat. Phenom. 8, 129,
 //! doi:10.1016/0368-2048(76)80015-1; for the states, the source of each entry.
@@ -13,6 +15,7 @@ use crate::elements::element;
 use std::sync::LazyLock;
 
 static LINES: &str = include_str!("photoemission/scofield_al.tsv");
+static DOUBLETS: &str = include_str!("photoemission/doublets.tsv");
 static STATES: &str = include_str!("photoemission/chemical_shifts.tsv");
 
 /// Photon energy of the cross-sections, eV.
@@ -131,6 +134,13 @@ pub fn main_line(symbol: &str) -> Option<&'static PhotoelectronLine> {
         .min_by(|a, b| a.binding_energy.total_cmp(&b.binding_energy))
 }
 
+/// Splitting of the doublet of a whole shell, eV: `("Pt", "4f")` gives 3.33.
+pub fn splitting(symbol: &str, shell: &str) -> Option<f64> {
+    rows(DOUBLETS)
+        .find(|[element, of, _]| *element == symbol && *of == shell)
+        .and_then(|[_, _, splitting]| splitting.parse().ok())
+}
+
 /// States of `symbols` (of all elements where empty) within `tolerance` eV and their own spread of
 /// `energy`, nearest first in units of both.
 pub fn states_near(
@@ -218,6 +228,27 @@ mod tests {
         assert!(photoelectron_line("Xx 1s").is_err());
         let error = photoelectron_line("Pt 9z").unwrap_err();
         assert!(error.to_string().contains("Pt 4"), "{error}");
+    }
+
+    #[test]
+    fn splittings_agree_with_the_lines() {
+        for [symbol, shell, text] in rows::<3>(DOUBLETS) {
+            let split = splitting(symbol, shell).unwrap();
+            assert_eq!(text.parse::<f64>().unwrap(), split);
+            let whole = photoelectron_line(&format!("{symbol} {shell}")).unwrap();
+            let members: Vec<f64> = photoelectron_lines()
+                .iter()
+                .filter(|l| l.symbol == symbol && l.is_member() && l.shell.starts_with(shell))
+                .map(|l| l.binding_energy)
+                .collect();
+            // Energies of lines are rounded, and some have but one for both members.
+            if let [a, b] = members[..]
+                && a != b
+            {
+                assert!(((a - b).abs() - split).abs() < 1.6, "{} {a} {b} {split}", whole.name());
+            }
+        }
+        assert_eq!(splitting("C", "1s"), None);
     }
 
     #[test]

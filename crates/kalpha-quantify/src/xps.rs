@@ -15,7 +15,7 @@ use kalpha_core::{
 use kalpha_fit::peaks::{PeakFits, RowPeaks};
 use kalpha_physics::elements::element;
 use kalpha_physics::photoemission::{
-    PhotoelectronLine, main_line, photoelectron_lines, states_near,
+    PhotoelectronLine, main_line, photoelectron_lines, splitting, states_near,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,24 +108,18 @@ fn span(line: &PhotoelectronLine) -> (f64, f64) {
     })
 }
 
-/// How far the splitting of two peaks may be from that of a doublet, whose energies are rounded, eV.
-const SPLITTING: f64 = 0.8;
-/// The other line of a doublet has at most this share of the first.
-const PARTNER: f64 = 1.0;
+/// How far two peaks may be from the splitting of a doublet, eV and as a share of it.
+const SPLITTING: (f64, f64) = (0.25, 0.05);
 
 /// The peak that `row.peaks[k]` is the other line of: of the same line, a splitting below, and not
 /// weaker.
 fn partner_of<'a>(row: &'a RowPeaks, k: usize, line: &PhotoelectronLine) -> Option<&'a str> {
-    let (low, high) = span(line);
-    let splitting = high - low;
-    if splitting < 1.0 {
-        return None;
-    }
+    let splitting = splitting(line.symbol, line.shell).filter(|s| *s >= 1.0)?;
     let own = &row.peaks[k];
     let first = row.peaks.iter().find(|p| {
         let distance = own.position.value - p.position.value;
-        (distance - splitting).abs() < SPLITTING
-            && PARTNER * p.area_in_range.value > own.area_in_range.value
+        (distance - splitting).abs() < SPLITTING.0 + SPLITTING.1 * splitting
+            && p.area_in_range.value > own.area_in_range.value
     })?;
     Some(&first.name)
 }

@@ -4,7 +4,7 @@
 //! excess of the residuals is tried as one more peak, as long as Schwarz's criterion falls by more
 //! than 10 (very strong evidence on the scale of Kass and Raftery 1995,
 //! doi:10.1080/01621459.1995.10476572), the new peak stands 5 standard deviations out, all parameters
-//! are determined, and no two peaks come closer than a quarter of their width. A criterion compares
+//! are determined, and no two peaks come closer than half of their width. A criterion compares
 //! models; it does not make one true: more peaks than chemistry knows are possible where the shape
 //! is wrong.
 //!
@@ -68,6 +68,8 @@ const WIDTHS: (f64, f64) = (0.2, 4.0);
 
 /// Fall of Schwarz's criterion that pays for a peak.
 const VERY_STRONG: f64 = 10.0;
+/// Peaks closer than this share of the wider one's width are one line of another shape.
+const APART: f64 = 0.5;
 /// Name of the variable that scales the active Shirley background.
 pub(super) const SHIRLEY: &str = "shirley";
 
@@ -248,14 +250,18 @@ fn pruned(
 /// Every peak determined, standing out, and apart from the others.
 fn sound(fit: &PeakFit) -> bool {
     let determined = fit.converged
-        && fit.parameters.iter().all(|p| p.state != State::Unidentified)
+        && fit.parameters.iter().all(|p| match p.state {
+            State::Unidentified => false,
+            State::AtBound => !p.name.ends_with(".center") && !p.name.ends_with(".fwhm"),
+            _ => true,
+        })
         && fit.peaks.iter().all(|p| {
             let area = &p.area_in_range;
             area.sigma.is_some_and(|s| area.value > 5.0 * s)
         });
     let apart = fit.peaks.iter().enumerate().all(|(i, a)| {
         fit.peaks[..i].iter().all(|b| {
-            (a.position.value - b.position.value).abs() > 0.25 * a.fwhm.value.max(b.fwhm.value)
+            (a.position.value - b.position.value).abs() > APART * a.fwhm.value.max(b.fwhm.value)
         })
     });
     determined && apart

@@ -341,8 +341,11 @@ fn fit_words(document: &SpectraDocument, fits: &PeakFits, row: usize) -> String 
         ),
         _ => "Not fitted.".to_owned(),
     };
-    for warning in &fit.warnings {
+    for warning in fit.warnings.iter().take(SAID) {
         let _ = write!(words, " {}.", Escaped(warning));
+    }
+    if fit.warnings.len() > SAID {
+        let _ = write!(words, " {} more in peaks.csv.", fit.warnings.len() - SAID);
     }
     if fits.automatic {
         words += " The number of peaks was found, not given.";
@@ -350,6 +353,8 @@ fn fit_words(document: &SpectraDocument, fits: &PeakFits, row: usize) -> String 
     format!("<p>{words}</p>")
 }
 
+/// Warnings of a fit on the page.
+const SAID: usize = 5;
 /// Spectra whose peaks are in the table of the page.
 const TABLED: usize = 20;
 
