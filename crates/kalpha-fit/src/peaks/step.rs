@@ -366,7 +366,7 @@ impl Step for PeaksStep {
                 expected: "a positive number of standard deviations".to_owned(),
             });
         }
-        if let Some(widest) = params.widest.filter(|w| !(*w > 0.0)) {
+        if let Some(widest) = params.widest.filter(|w| w.is_nan() || *w <= 0.0) {
             return Err(StepError::Parameter {
                 parameter: "widest",
                 got: widest.to_string(),
@@ -391,6 +391,9 @@ impl Step for PeaksStep {
         Ok(Plan::new(run).whole("peaks", PeakFits::KIND))
     }
 }
+
+/// A fitted row, with its curves where they are kept.
+type Done = (RowPeaks, Option<FitCurves>);
 
 fn run(params: &PeaksParams, rows: &Rows, passes: &dyn Passes) -> Result<Outputs, StepError> {
     let meta = rows.meta();
@@ -459,8 +462,7 @@ fn run(params: &PeaksParams, rows: &Rows, passes: &dyn Passes) -> Result<Outputs
         n if n <= CURVES => true,
         n => (0..CURVES).any(|k| row == k * (n - 1) / (CURVES - 1)),
     };
-    let slots: Vec<Mutex<Vec<(RowPeaks, Option<FitCurves>)>>> =
-        (0..grid.cells()).map(|_| Mutex::default()).collect();
+    let slots: Vec<Mutex<Vec<Done>>> = (0..grid.cells()).map(|_| Mutex::default()).collect();
     passes.parallel(grid.cells(), &|cell| {
         let mut out = Vec::new();
         each_row(rows, cell..cell + 1, |row, values| {
