@@ -92,7 +92,7 @@ impl SumFit {
 /// Fits `families` on every background model and combines the results.
 ///
 /// # Errors
-/// Those of [`fit_families`] for the default background; another model that fails is left out.
+/// Those of [`fit_families`](super::fit_families) for the default background; another model that fails is left out.
 pub fn fit_all_backgrounds(
     energies: &[f64],
     counts: &[f64],
