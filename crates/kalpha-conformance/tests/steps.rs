@@ -52,7 +52,8 @@ fn every_step_is_described_and_stands_in_a_default_recipe_or_treats_rows() {
     for step in steps() {
         // Treatments of rows, and curve resolution, have their own tests in treatments.rs.
         let treats_rows = step.outputs().iter().any(|port| port.name == "row_flags");
-        let tested = used.contains(step.id()) || treats_rows || step.id() == "mcr_als";
+        let tested =
+            used.contains(step.id()) || treats_rows || ["mcr_als", "target"].contains(&step.id());
         assert!(tested, "{} is run by no test", step.id());
         assert!(step.revision() > 0 && step.about().len() > 10, "{}", step.id());
         let ports = step.inputs().iter().chain(step.outputs());

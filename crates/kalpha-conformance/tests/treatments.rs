@@ -439,3 +439,38 @@ fn curves_are_resolved() {
         (1..9).map(|k| mixture(3).iter().map(|v| v * f64::from(k)).collect()).collect();
     assert!(says(&multiples, 2).contains("only 1 component"));
 }
+
+/// Targets: counts are refused, the ends of mixtures pass, an odd one does not.
+#[test]
+fn targets_are_tested() {
+    let noisy = |row: usize| -> Vec<f64> {
+        let noise = |c: usize| 0.01 * ((row * CHANNELS + c) as f64 * 12.9898).sin();
+        mixture(row).iter().enumerate().map(|(c, v)| v + noise(c)).collect()
+    };
+    let band = |at: f64| -> Vec<f64> {
+        (0..CHANNELS).map(|c| 1.0 + 4.0 * (-0.01 * (c as f64 - at).powi(2)).exp()).collect()
+    };
+    let spectra: Vec<Vec<f64>> = (0..12).map(noisy).collect();
+    let mut recipe = Recipe::new("targets").with("target");
+    recipe.step[0].params.insert("components".into(), Value::from(2));
+    let test = |data: &Dataset, threads: usize| {
+        let references = dataset_of(&[band(50.0), band(90.0), band(70.0)], axis());
+        let further = Further {
+            name: "references".into(),
+            dataset: references,
+            fingerprint: "references".into(),
+        };
+        run_with(&recipe, data, "mixtures", &[further], &engine(threads))
+    };
+    let data = dataset_of(&spectra, axis());
+    let sessions = [1, 2].map(|threads| test(&data, threads).unwrap().session);
+    let [one, two] = sessions.each_ref().map(|s| bits(s.get("target").unwrap()));
+    assert_eq!(one, two);
+    let text = one.to_lowercase();
+    assert!(text.contains("good") && text.contains("rejected"), "{text:.400}");
+    assert!(test(&dataset_of(&spectra[..2], axis()), 1).is_err());
+    let mut broken = spectra.clone();
+    broken[4][0] = f64::NAN;
+    let found = test(&dataset_of(&broken, axis()), 1).unwrap();
+    assert!(found.diagnostics.iter().any(|d| d.to_string().contains("left out")));
+}

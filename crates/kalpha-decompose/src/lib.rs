@@ -10,3 +10,4 @@ pub mod reconstruction;
 pub mod simplisma;
 #[cfg(test)]
 mod simulated;
+pub mod target;

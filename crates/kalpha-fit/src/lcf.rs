@@ -16,15 +16,15 @@
 
 mod kernel;
 
+pub mod search;
 pub mod step;
 
 use kalpha_num::{
     least_squares::Cholesky,
-    quadratic::{Known, Quadratic, QuadraticError, Set},
+    quadratic::{ByKey, Known, Quadratic, QuadraticError, Set},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 /// What the weights sum to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -125,8 +125,9 @@ pub enum LcfError {
 pub struct Lcf {
     n: usize,
     channels: usize,
-    /// Inverse standard deviation of each channel.
+    /// Inverse standard deviation of each channel, and its variance.
     scale: Vec<f64>,
+    variance: Vec<f64>,
     /// References x channels, in standard deviations.
     references: Vec<f64>,
     /// `V⁻¹ R`, for spectra as they are.
@@ -159,7 +160,7 @@ pub struct Fit {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     known: Known,
-    sigma: HashMap<Set, Vec<f64>>,
+    sigma: ByKey<Vec<f64>>,
     b: Vec<f64>,
     left: Vec<f64>,
 }
@@ -231,6 +232,7 @@ impl Lcf {
             n,
             channels: m,
             scale,
+            variance: sigma.iter().map(|s| s * s).collect(),
             references: scaled,
             filters,
             directions,

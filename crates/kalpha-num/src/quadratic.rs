@@ -12,7 +12,10 @@
 //! conditions.
 
 use crate::least_squares::Cholesky;
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 /// Rounds of exchanging all at once.
 const ROUNDS: usize = 10;
@@ -88,15 +91,38 @@ impl Set {
         other
     }
 
-    fn key(&self) -> u64 {
+    /// A number that no other set of as many variables has.
+    pub fn key(&self) -> u64 {
         self.0.iter().fold(0, |key, at| 3 * key + *at as u64)
+    }
+}
+
+/// Values by [`Set::key`].
+pub type ByKey<T> = HashMap<u64, T, BuildHasherDefault<KeyHasher>>;
+
+/// Spreads keys of sets, which are small numbers, over all bits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64(u64::from(*b)));
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        let mixed = (self.0 ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
     }
 }
 
 /// Memory of one thread and one programme: maps of the sets met so far.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    maps: HashMap<u64, Option<Vec<f64>>>,
+    maps: ByKey<Option<Vec<f64>>>,
     set: Set,
     w: Vec<f64>,
 }
@@ -220,7 +246,7 @@ impl Quadratic {
         &self,
         set: &Set,
         b: &[f64],
-        known: &mut HashMap<u64, Option<Vec<f64>>>,
+        known: &mut ByKey<Option<Vec<f64>>>,
         w: &mut [f64],
     ) -> bool {
         if known.len() >= KEPT {
@@ -310,7 +336,7 @@ impl Quadratic {
         &self,
         b: &[f64],
         flat: f64,
-        maps: &mut HashMap<u64, Option<Vec<f64>>>,
+        maps: &mut ByKey<Option<Vec<f64>>>,
         set: &mut Set,
         w: &mut [f64],
     ) -> bool {
@@ -468,7 +494,7 @@ mod tests {
                     // The other method ends at the same place, in the same bits.
                     let (mut set, mut w) = (Set(vec![At::Free; n]), vec![0.0; n]);
                     let flat = FLAT * b.iter().fold(0.0, |m: f64, b| m.max(b.abs()));
-                    assert!(q.primal(&b, flat, &mut HashMap::new(), &mut set, &mut w), "{name}");
+                    assert!(q.primal(&b, flat, &mut ByKey::default(), &mut set, &mut w), "{name}");
                     for i in 0..n {
                         again[i] = match set.0[i] {
                             At::Free => w[i].clamp(q.lower[i], q.upper[i]),

@@ -6,7 +6,7 @@ pub mod calibrate;
 pub mod denoise;
 mod instructions;
 pub mod normalize;
-mod reference;
+pub mod reference;
 pub mod row_method;
 pub mod strobe;
 pub mod totals;

@@ -72,7 +72,7 @@ fn rounded(value: f64) -> f64 {
 ///
 /// # Errors
 /// When there is none, or rows cannot be read.
-pub(crate) fn mean(rows: &Rows, passes: &dyn Passes) -> Result<Vec<f64>, StepError> {
+pub fn mean(rows: &Rows, passes: &dyn Passes) -> Result<Vec<f64>, StepError> {
     let (n, mut sum) = passes.fold(&Mean(rows.meta().channels), rows)?;
     if n == 0 {
         return Err(StepError::TooLittle {

@@ -22,6 +22,7 @@ static STEPS: &[&dyn AnyStep] = &[
     &Registered::<decompose::phases::PhasesStep>::new(),
     &Registered::<decompose::nmf_kl::NmfStep>::new(),
     &Registered::<decompose::mcr::step::McrStep>::new(),
+    &Registered::<decompose::target::step::TargetStep>::new(),
     &Registered::<decompose::rare::RareStep>::new(),
     &Registered::<decompose::reconstruction::ReconstructionStep>::new(),
     &Registered::<eds::families::PhaseFitStep>::new(),

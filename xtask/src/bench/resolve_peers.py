@@ -3,7 +3,9 @@
 usage: resolve_peers.py FOLDER      lines on stdin: a case; on stdout: seconds and a figure of merit
        resolve_peers.py --versions
 """
+import contextlib
 import importlib.metadata
+import os
 import pathlib
 import sys
 import time
@@ -37,7 +39,8 @@ def resolve(folder):
         tol_err_change=None, tol_n_above_min=10**6,
     )
     start = time.perf_counter()
-    mcr.fit(data, C=begin)
+    with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
+        mcr.fit(data, C=begin)
     seconds = time.perf_counter() - start
     left = data - mcr.C_opt_ @ mcr.ST_opt_
     return seconds / iterations, 100 * np.linalg.norm(left) / np.linalg.norm(data)

@@ -18,6 +18,20 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     ((a + e) + (b + f)) + ((c + g) + (d + h)) + tail
 }
 
+/// `sum a² w`, in the order of [`dot`].
+#[inline(always)]
+fn dot_squares(a: &[f64], w: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (ca, cw) = (a.chunks_exact(8), w.chunks_exact(8));
+    let tail: f64 = ca.remainder().iter().zip(cw.remainder()).map(|(x, w)| x * x * w).sum();
+    for (x, w) in ca.zip(cw) {
+        for k in 0..8 {
+            sums[k] += x[k] * x[k] * w[k];
+        }
+    }
+    sums.iter().sum::<f64>() + tail
+}
+
 struct Rows<'a> {
     lcf: &'a Lcf,
     rows: &'a [f64],
@@ -40,11 +54,11 @@ impl Kernel for Rows<'_> {
                 *b = dot(filter, y) + lcf.pull;
             }
             fit.converged = lcf.quadratic.solve(b, &mut fit.weights, known);
-            if let Some(found) = sigma.get(known.set()) {
+            if let Some(found) = sigma.get(&known.set().key()) {
                 fit.sigma.clone_from(found);
             } else {
                 fit.sigma = lcf.sigma_of(known.set());
-                sigma.insert(known.set().clone(), fit.sigma.clone());
+                sigma.insert(known.set().key(), fit.sigma.clone());
             }
             for ((left, y), s) in left.iter_mut().zip(y).zip(&lcf.scale) {
                 *left = y * s;
@@ -54,15 +68,8 @@ impl Kernel for Rows<'_> {
             }
             let along: f64 = lcf.directions.chunks_exact(m).map(|u| dot(u, left).powi(2)).sum();
             fit.chi2 = dot(left, left) - along;
-            let (mut misfit, mut size) = ([0.0; 8], [0.0; 8]);
-            // Sums of squares in the units of the data.
-            for ((l, s), y) in left.chunks(8).zip(lcf.scale.chunks(8)).zip(y.chunks(8)) {
-                for k in 0..y.len() {
-                    misfit[k] += (l[k] / s[k]) * (l[k] / s[k]);
-                    size[k] += y[k] * y[k];
-                }
-            }
-            fit.r_factor = misfit.iter().sum::<f64>() / size.iter().sum::<f64>();
+            // In the units of the data.
+            fit.r_factor = dot_squares(left, &lcf.variance) / dot(y, y);
             take(row, &fit);
         }
     }

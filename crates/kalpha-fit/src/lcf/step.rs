@@ -1,6 +1,10 @@
 //! Step `lcf`.
 
-use super::{Conditions, Fit, Lcf, References, Scratch, Sum, Systematics, kernel::dot};
+use super::{
+    Conditions, Fit, Lcf, References, Scratch, Sum, Systematics,
+    kernel::dot,
+    search::{Combination, Search, search},
+};
 use kalpha_core::{
     ArtefactType, Axis, CellBuffer, Code, Diagnostic, InputMeta, Inputs, NoiseModel, Outputs,
     Passes, Plan, Port, Rows, RowsMeta, Step, StepError,
@@ -45,6 +49,9 @@ pub struct LcfParams {
     pub slope_sigma: f64,
     /// Standard deviation of the shift of each reference, in units of the axis; 0 for none.
     pub shift_sigma: f64,
+    /// Most references in a combination when the mean spectrum is searched for those it needs; 0 for
+    /// no search. The fits use all references either way.
+    pub search: usize,
 }
 
 impl Default for LcfParams {
@@ -62,6 +69,7 @@ impl Default for LcfParams {
             offset_sigma: 0.0,
             slope_sigma: 0.0,
             shift_sigma: 0.0,
+            search: 0,
         }
     }
 }
@@ -195,6 +203,9 @@ pub struct LcfSummary {
     /// Weight that moves from one reference to another within one standard deviation, references x
     /// references, row-major.
     pub exchange_sigma: Vec<f64>,
+    /// References that the mean spectrum needs, if they were searched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
 }
 
 impl ArtefactType for LcfSummary {
@@ -367,6 +378,14 @@ impl Step for LcfStep {
             let on_axis = references(inputs.rows("references")?, axis, window.clone())?;
             let (sigma, noise_found) = noise(&params, rows, &on_axis, &window, &conditions)?;
             let lcf = Lcf::new(&on_axis, &sigma, &conditions).map_err(StepError::method)?;
+            let search = match params.search {
+                0 => None,
+                largest => {
+                    let mean = mean(rows, &window, passes)?;
+                    let found = search(&on_axis, &mean, &sigma, &conditions, largest);
+                    Some(found.map_err(StepError::method)?)
+                }
+            };
             let summary = LcfSummary {
                 names: names.clone(),
                 window: [axis.at(window.start), axis.at(window.end - 1)],
@@ -374,7 +393,9 @@ impl Step for LcfStep {
                 noise_sigma: (dot(&sigma, &sigma) / sigma.len() as f64).sqrt(),
                 noise_found,
                 exchange_sigma: lcf.exchange_sigma(),
+                search,
             };
+            let needed = needed(&summary);
             let alike = alike(&summary);
             let method = LcfMethod { lcf, window, names };
             let columns = method.names();
@@ -384,6 +405,9 @@ impl Step for LcfStep {
             if let Some(said) = alike {
                 outputs = outputs.warn(Diagnostic::warning(Code::NotIdentifiable, said));
             }
+            if let Some(said) = needed {
+                outputs = outputs.warn(Diagnostic::note(Code::NotIdentifiable, said));
+            }
             report(Self::ID, inputs, &columns, &treated, outputs)
         };
         Ok(Plan::new(run)
@@ -392,6 +416,27 @@ impl Step for LcfStep {
             .whole("row_flags", <RowFlags as ArtefactType>::KIND)
             .whole("row_table", <RowTable as ArtefactType>::KIND))
     }
+}
+
+/// Mean of the finite spectra in the window.
+fn mean(rows: &Rows, window: &Range<usize>, passes: &dyn Passes) -> Result<Vec<f64>, StepError> {
+    let all = kalpha_process::reference::mean(rows, passes)?;
+    Ok(all[window.clone()].to_vec())
+}
+
+/// What a search has found, in words.
+fn needed(summary: &LcfSummary) -> Option<String> {
+    let found = summary.search.as_ref()?;
+    let words = |c: &Combination| {
+        c.references.iter().map(|i| summary.names[*i].as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let others: Vec<String> = found.as_good.iter().take(3).map(words).collect();
+    let or = if others.is_empty() {
+        String::new()
+    } else {
+        format!("; as good: {}", others.join(" | "))
+    };
+    Some(format!("the mean spectrum needs {}{or}", words(&found.recommended)))
 }
 
 /// Pairs of references that can stand for each other, in words.

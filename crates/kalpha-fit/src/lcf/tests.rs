@@ -198,3 +198,56 @@ fn standard_deviations_are_those_of_draws() {
         assert!((chi2 / lcf.freedom() - 1.0).abs() < 0.01, "{sum:?} {chi2}");
     }
 }
+
+/// Three of seven references in noise: they are found, and no more.
+#[test]
+fn search_finds_what_is_there() {
+    use kalpha_num::rng::Stream;
+    let axis: Vec<f64> = (0..150).map(f64::from).collect();
+    let band = |k: usize| -> Vec<f64> {
+        axis.iter()
+            .map(|x| {
+                let edge = 1.0 / (1.0 + (-(x - 40.0 - k as f64) / 2.0).exp());
+                edge + 0.5 * (-0.01 * (x - 45.0 - 9.0 * k as f64).powi(2)).exp()
+            })
+            .collect()
+    };
+    let values: Vec<f64> = (0..7).flat_map(band).collect();
+    let references = on_axis(&axis, &values);
+    let stream = Stream::new(6, "search", 0);
+    let (mut right, mut more) = (0, 0);
+    for draw in 0..20 {
+        let y: Vec<f64> = (0..150)
+            .map(|c| {
+                let of = |k: usize| values[k * 150 + c];
+                0.5 * of(1) + 0.3 * of(3) + 0.2 * of(6) + 0.01 * stream.at(draw, c).normal()
+            })
+            .collect();
+        let found =
+            search::search(&references, &y, &[0.01; 150], &Conditions::default(), 5).unwrap();
+        right += usize::from(found.recommended.references == [1, 3, 6]);
+        more += usize::from(found.recommended.references.len() > 3);
+        assert!(found.independent_points > 100.0 && found.sizes.len() == 5);
+        assert!(found.best.is_sorted_by(|a, b| a.bic <= b.bic));
+    }
+    assert!(right >= 18 && more <= 2, "{right} {more}");
+    // Two references that look alike stand beside each other.
+    let twins = [&values[..], &values[150..300]].concat();
+    let twins: Vec<f64> = twins
+        .iter()
+        .enumerate()
+        .map(|(i, v)| if i >= 1050 { v + 1e-4 * (i as f64).sin() } else { *v })
+        .collect();
+    let y: Vec<f64> = (0..150)
+        .map(|c| 0.6 * values[150 + c] + 0.4 * values[600 + c] + 0.01 * stream.at(99, c).normal())
+        .collect();
+    let alike = on_axis(&axis, &twins);
+    let found = search::search(&alike, &y, &[0.01; 150], &Conditions::default(), 4).unwrap();
+    assert_eq!(found.recommended.references.len(), 2, "{:?}", found.sizes);
+    let all: Vec<_> = found.as_good.iter().map(|c| c.references.clone()).collect();
+    assert!(all.contains(&vec![1, 4]) || all.contains(&vec![4, 7]), "{all:?}");
+    let many = on_axis(&axis, &(0..40).flat_map(band).collect::<Vec<_>>());
+    let refused = search::search(&many, &y, &[0.01; 150], &Conditions::default(), 8).unwrap_err();
+    assert_eq!(refused, search::SearchError::Many { references: 40, size: 8 });
+    assert!(search::search(&alike, &[0.0; 150], &[0.01; 150], &Conditions::default(), 2).is_err());
+}
