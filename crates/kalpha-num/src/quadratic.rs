@@ -322,7 +322,21 @@ impl Quadratic {
                 at => self.bound(i, at),
             };
         }
+        if let Some(total) = self.total {
+            self.meet(total, set, x);
+        }
         found
+    }
+
+    /// The product with a large right-hand side loses digits of the sum: the free variable farthest
+    /// from its bounds takes up what is missing.
+    fn meet(&self, total: f64, set: &Set, x: &mut [f64]) {
+        let room = |i: usize| (x[i] - self.lower[i]).min(self.upper[i] - x[i]);
+        let free = (0..self.n).filter(|i| set.is_free(*i));
+        if let Some(i) = free.max_by(|a, b| room(*a).total_cmp(&room(*b))) {
+            let rest = total - x.iter().sum::<f64>();
+            x[i] = (x[i] + rest).clamp(self.lower[i], self.upper[i]);
+        }
     }
 
     /// Size of a solution.
