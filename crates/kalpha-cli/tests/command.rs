@@ -132,7 +132,7 @@ fn mistakes_get_one_line_a_hint_and_exit_1() {
         (vec!["run", "demo:eds", "--param", "pca.componets=3"], "componets"),
         (vec!["run", "demo:eds", "-o", "foreign"], "--force"),
         (vec!["run", "demo:eds", "-o", "bad.bcf/x"], "bad.bcf"),
-        (vec!["recipe", "new", "xps"], "eds"),
+        (vec!["recipe", "new", "xrd"], "eds"),
     ] {
         let out = kalpha(here, &args);
         let error = String::from_utf8_lossy(&out.stderr);

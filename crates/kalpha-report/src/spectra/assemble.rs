@@ -108,7 +108,13 @@ fn steps(result: &RunResult) -> Vec<StepSummary> {
             .params
             .iter()
             .filter(|(name, value)| defaults.get(name.as_str()) != Some(*value))
-            .map(|(name, value)| format!("{name} = {value}"))
+            .map(|(name, value)| match value.as_array() {
+                // A model given part by part is in the recipe.
+                Some(parts) if parts.iter().any(serde_json::Value::is_object) => {
+                    format!("{name}: {} given", parts.len())
+                }
+                _ => format!("{name} = {value}"),
+            })
             .collect();
         StepSummary {
             id: step.id.clone(),
