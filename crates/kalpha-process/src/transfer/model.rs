@@ -264,6 +264,15 @@ pub fn least(errors: &[f64]) -> usize {
     (0..errors.len()).min_by(|a, b| errors[*a].total_cmp(&errors[*b])).unwrap_or(0)
 }
 
+/// Errors within this factor of the least are as good: on a plateau the least is chance.
+const AS_GOOD: f64 = 1.02;
+
+/// The first of the candidates, simplest first, whose error is as good as the least.
+pub fn simplest(errors: &[f64]) -> usize {
+    let bound = AS_GOOD * errors.get(least(errors)).copied().unwrap_or(f64::INFINITY);
+    errors.iter().position(|e| *e <= bound).unwrap_or(0)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -349,7 +358,7 @@ pub(crate) mod tests {
         let errors = orthogonal_errors(&standards, &ranks);
         let relative: Vec<f64> = errors.iter().map(|(e, s)| e / s).collect();
         assert!(relative[1] < 0.1 * relative[0], "{errors:?}");
-        assert_eq!(ranks[least(&relative)], 2, "{errors:?}");
+        assert_eq!(ranks[simplest(&relative)], 2, "{errors:?}");
     }
 
     #[test]

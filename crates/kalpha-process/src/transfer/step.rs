@@ -8,7 +8,7 @@
 use super::{
     model::{
         TransferModel, coral, cross_validate, direct, least, orthogonal, orthogonal_errors,
-        piecewise, slope_bias,
+        piecewise, simplest, slope_bias,
     },
     standards::{Standards, row_numbers, spectra},
 };
@@ -343,7 +343,7 @@ impl Orthogonal {
         let candidates = ranks(self.rank, standards.len(), 8);
         let errors = orthogonal_errors(standards, &candidates);
         let relative: Vec<f64> = errors.iter().map(|(error, spread)| error / spread).collect();
-        let best = least(&relative);
+        let best = simplest(&relative);
         let [slave, master] = orthogonal(standards, candidates[best]);
         let chosen = candidates[best] as f64;
         Learned { slave, master: Some(master), error: errors[best].0, chosen }
